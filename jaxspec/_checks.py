@@ -1,0 +1,144 @@
+"""Checks of arguments: all error wording of the library lives here.
+
+Only what is static (Python values, shapes, dtypes) is checked, so that every check works the same
+under ``jit``; the values of traced arrays are never looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Collection
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = [
+    "check_choice",
+    "check_number",
+    "check_positive_int",
+    "check_real",
+    "check_same",
+    "check_spectrum",
+    "check_time_axis",
+]
+
+
+def _refuse_traced(name: str, value: Any) -> None:
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"{name} must be known when the program is traced, got a traced value; "
+            f"pass it as a static argument"
+        )
+
+
+def check_positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
+    """``value`` as a Python int of at least ``minimum``."""
+    _refuse_traced(name, value)
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, got {name}={value!r}") from None
+    if number < minimum:
+        raise ValueError(f"{name} must be an int >= {minimum}, got {name}={number}")
+    return number
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+    because: str = "",
+) -> float:
+    """``value`` as a finite Python float inside the stated bounds."""
+    _refuse_traced(name, value)
+    if isinstance(value, bool) or not (isinstance(value, numbers.Real) or hasattr(value, "dtype")):
+        raise TypeError(f"{name} must be a real number, got {name}={value!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number, got {name}={value!r}") from None
+    tail = f" ({because})" if because else ""
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {name}={number}{tail}")
+    if above is not None and not number > above:
+        raise ValueError(f"{name} must be > {above:g}, got {name}={number:g}{tail}")
+    if at_least is not None and not number >= at_least:
+        raise ValueError(f"{name} must be >= {at_least:g}, got {name}={number:g}{tail}")
+    if below is not None and not number < below:
+        raise ValueError(f"{name} must be < {below:g}, got {name}={number:g}{tail}")
+    if at_most is not None and not number <= at_most:
+        raise ValueError(f"{name} must be <= {at_most:g}, got {name}={number:g}{tail}")
+    return number
+
+
+def check_choice(name: str, value: Any, allowed: Collection[Any]) -> Any:
+    """``value`` if it is one of the words in ``allowed``."""
+    if not any(value is word or (type(value) is type(word) and value == word) for word in allowed):
+        words = ", ".join(repr(word) for word in allowed)
+        raise ValueError(f"{name} must be one of {words}; got {name}={value!r}")
+    return value
+
+
+def check_same(name: str, value: int, other_name: str, other: int, *, because: str = "") -> None:
+    """Refuse two static numbers that must agree and do not."""
+    if value != other:
+        tail = f" ({because})" if because else ""
+        raise ValueError(
+            f"{name} must equal {other_name}, got {name}={value} and {other_name}={other}{tail}"
+        )
+
+
+def check_real(name: str, x: Any, *, ndim: int = 1) -> jax.Array:
+    """``x`` as a real floating-point array of at least ``ndim`` dimensions."""
+    array = jnp.asarray(x)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(
+            f"{name} must be real, got {name} with dtype {array.dtype}; take the real part, the "
+            f"magnitude or the power first"
+        )
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(
+            f"{name} must be floating point, got {name} with dtype {array.dtype}; integer samples "
+            f"have no stated scale: convert them with jaxspec.pcm_to_float"
+        )
+    _check_ndim(name, array, ndim)
+    return array
+
+
+def check_spectrum(name: str, x: Any) -> jax.Array:
+    """``x`` as a complex array (..., frames, bins)."""
+    array = jnp.asarray(x)
+    if not jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(
+            f"{name} must be a complex spectrum (..., frames, bins), got {name} with dtype "
+            f"{array.dtype}"
+        )
+    _check_ndim(name, array, 2)
+    return array
+
+
+def _check_ndim(name: str, array: jax.Array, ndim: int) -> None:
+    if array.ndim < ndim:
+        layout = "(..., frames, channels)" if ndim == 2 else "(..., samples)"
+        raise ValueError(
+            f"{name} must have at least {ndim} dimension{'s' if ndim > 1 else ''} {layout}, got "
+            f"{name} with shape {array.shape}"
+        )
+
+
+def check_time_axis(name: str, x: jax.Array, axis: int = -1) -> None:
+    """Refuse an empty time axis (an empty batch is fine)."""
+    if x.shape[axis] == 0:
+        raise ValueError(
+            f"the time axis of {name} must hold at least 1 position, got {name} with shape "
+            f"{x.shape}"
+        )

@@ -1,0 +1,20 @@
+"""The dtype rule: half precision is computed in float32, everything else in its own dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["as_computed", "compute_dtype"]
+
+
+def compute_dtype(dtype: Any) -> Any:
+    """The dtype in which an input of ``dtype`` is computed."""
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else jnp.dtype(dtype)
+
+
+def as_computed(x: jax.Array) -> jax.Array:
+    """``x`` in its computation dtype (see `compute_dtype`)."""
+    return x.astype(compute_dtype(x.dtype))

@@ -1,0 +1,224 @@
+"""A front-end: stages in a row, which is again a stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxspec._checks import check_choice, check_number
+from jaxspec.framing import fft_frequencies, frame_times
+from jaxspec.stage import Params, Reach, Stage
+from jaxspec.stages import DCT, STFT, Filterbank
+
+__all__ = ["FrontEnd"]
+
+# Choices that several stages state, and must state alike.
+_COMMON = ("sample_rate", "n_fft")
+
+
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
+class FrontEnd(Stage):
+    """Stages applied one after the other.
+
+    Args:
+      *stages: at least one; each must take what the one before gives. A `FrontEnd` among them
+        stands for its stages.
+
+    Parameters are a dictionary with one entry for each stage that has any, under the stage's
+    name: its class name in snake case (``"filterbank"``, ``"pcen"``), with ``_2``, ``_3``, …
+    for repeated ones.
+
+    Raises:
+      TypeError: if something is not a stage.
+      ValueError: if two stages do not fit together: one gives a spectrum and the next takes
+        features, the numbers of channels differ, or they state different sample rates or FFT
+        lengths.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jaxspec import FrontEnd, stages
+      >>> frontend = FrontEnd(
+      ...     stages.STFT(n_fft=512, hop_length=160, win_length=400),
+      ...     stages.Power(),
+      ...     stages.Filterbank(sample_rate=16000, n_fft=512, n_bands=40, layout="gaps"),
+      ...     stages.Ln(amin=1e-6),
+      ... )
+      >>> params = frontend.init(jax.random.key(0))
+      >>> jax.tree.map(jnp.shape, params)
+      {'filterbank': {'gaps': (41,), 'widths': (40,)}}
+      >>> frontend.apply(params, jnp.zeros((2, 16000))).shape
+      (2, 101, 40)
+      >>> FrontEnd.from_dict(frontend.to_dict()) == frontend
+      True
+    """
+
+    stages: tuple[Stage, ...]
+
+    # dataclasses.replace and from_dict give the stages by name, people one after the other.
+    def __init__(self, *args: Stage, stages: tuple[Stage, ...] = ()) -> None:
+        flat: list[Stage] = []
+        for stage in (*args, *stages):
+            if not isinstance(stage, Stage):
+                raise TypeError(f"a front-end is made of stages, got {stage!r}")
+            flat.extend(stage.stages if isinstance(stage, FrontEnd) else [stage])
+        if not flat:
+            raise ValueError("a front-end needs at least one stage, got none")
+        object.__setattr__(self, "stages", tuple(flat))
+        self._check_fit()
+
+    def _check_fit(self) -> None:
+        kind, channels = self.stages[0].takes, None
+        for position, stage in enumerate(self.stages):
+            where = f"stage {position} ({type(stage).__name__})"
+            if stage.takes != kind:
+                before = type(self.stages[position - 1]).__name__
+                raise ValueError(f"{where} takes {stage.takes}, but {before} gives {kind}")
+            try:
+                channels = stage.channels(channels)
+            except ValueError as error:
+                raise ValueError(f"{where} does not fit: {error}") from error
+            kind = stage.gives
+        for field in _COMMON:
+            stated = {getattr(s, field): s for s in self.stages if hasattr(s, field)}
+            if len(stated) > 1:
+                values = ", ".join(f"{type(s).__name__}({field}={v})" for v, s in stated.items())
+                raise ValueError(f"all stages must state the same {field}, got {values}")
+
+    def __repr__(self) -> str:
+        lines = "".join(f"    {stage!r},\n" for stage in self.stages)
+        return f"FrontEnd(\n{lines})"
+
+    # What the chain declares.
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]
+        """What the first stage takes."""
+        return self.stages[0].takes
+
+    @property
+    def gives(self) -> str:  # type: ignore[override]
+        """What the last stage gives."""
+        return self.stages[-1].gives
+
+    @property
+    def reach(self) -> Reach:
+        reach = Reach()
+        for stage in self.stages:
+            reach = reach.then(stage.reach)
+        return reach
+
+    def channels(self, n: int | None) -> int | None:
+        for stage in self.stages:
+            n = stage.channels(n)
+        return n
+
+    def length(self, n: int) -> int:
+        for stage in self.stages:
+            n = stage.length(n)
+        return n
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of every stage, under which its parameters are found."""
+        names: list[str] = []
+        for position, stage in enumerate(self.stages):
+            before = sum(other.name == stage.name for other in self.stages[:position])
+            names.append(f"{stage.name}_{before + 1}" if before else stage.name)
+        return tuple(names)
+
+    def __getitem__(self, name: str | int) -> Stage:
+        """The stage of this name or position."""
+        if isinstance(name, int):
+            return self.stages[name]
+        check_choice("name", name, self.names)
+        return self.stages[self.names.index(name)]
+
+    def replace(self, name: str, **changes: Any) -> Self:
+        """The front-end with some choices of one stage changed.
+
+        Example:
+          >>> from jaxspec import FrontEnd, stages
+          >>> frontend = FrontEnd(stages.STFT(n_fft=512), stages.Power())
+          >>> frontend.replace("power", exponent=1.0)["power"]
+          Power(exponent=1.0)
+        """
+        changed = dataclasses.replace(self[name], **changes)  # type: ignore[type-var]
+        place = self.names.index(name)
+        return type(self)(*self.stages[:place], changed, *self.stages[place + 1 :])
+
+    # What the chain computes.
+
+    def init(self, key: jax.Array, *, dtype: Any = jnp.float32) -> Params:
+        keys = jax.random.split(key, len(self.stages))
+        params = {
+            name: stage.init(stage_key, dtype=dtype)
+            for name, stage, stage_key in zip(self.names, self.stages, keys, strict=True)
+        }
+        return {name: value for name, value in params.items() if value}
+
+    def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
+        for name, stage in zip(self.names, self.stages, strict=True):
+            x = stage.evaluate(params.get(name, {}), x)
+        return x
+
+    # What its axes mean.
+
+    @property
+    def sample_rate(self) -> float | None:
+        """Hz, as far as a stage states it."""
+        return next((s.sample_rate for s in self.stages if hasattr(s, "sample_rate")), None)
+
+    def frame_times(self, n_frames: int, *, sample_rate: float | None = None) -> np.ndarray:
+        """The time in seconds of the middle of every frame, float64 ``(n_frames,)``.
+
+        ``sample_rate`` must be given where no stage states it.
+        """
+        stft = self._stft()
+        assert stft.hop_length is not None
+        return frame_times(
+            n_frames,
+            sample_rate=self._rate(sample_rate),
+            n_fft=stft.n_fft,
+            hop_length=stft.hop_length,
+            center=stft.center,
+        )
+
+    def frequencies(
+        self, params: Params | None = None, *, sample_rate: float | None = None
+    ) -> np.ndarray | None:
+        """The frequency in Hz of every channel, or ``None`` where channels are no frequencies.
+
+        Example:
+          >>> from jaxspec import FrontEnd, stages
+          >>> FrontEnd(stages.STFT(n_fft=4)).frequencies(sample_rate=8000)
+          array([   0., 2000., 4000.])
+        """
+        frequencies: np.ndarray | None = None
+        for name, stage in zip(self.names, self.stages, strict=True):
+            if isinstance(stage, STFT):
+                rate = self._rate(sample_rate)
+                frequencies = fft_frequencies(sample_rate=rate, n_fft=stage.n_fft)
+            elif isinstance(stage, Filterbank):
+                own = (params or {}).get(name, stage.init(jax.random.key(0)))
+                frequencies = np.asarray(stage.centers(own))
+            elif isinstance(stage, DCT):
+                return None
+        if frequencies is not None and self.channels(None) != len(frequencies):
+            return None
+        return frequencies
+
+    def _stft(self) -> STFT:
+        for stage in self.stages:
+            if isinstance(stage, STFT):
+                return stage
+        raise ValueError("frame times need an STFT among the stages")
+
+    def _rate(self, sample_rate: float | None) -> float:
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        if rate is None:
+            raise ValueError("sample_rate must be given: no stage states it")
+        return check_number("sample_rate", rate, above=0)

@@ -1,0 +1,84 @@
+"""Flax NNX modules over stages. No signal processing happens here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxspec.learning import Names, merge, split
+from jaxspec.stage import Params, Stage
+
+__all__ = ["Constant", "Features"]
+
+
+class Constant(nnx.Variable):
+    """A value that belongs to the state of a module but is not trained."""
+
+
+class Features(nnx.Module):
+    """A stage, such as a `jaxspec.FrontEnd`, as an NNX module.
+
+    Args:
+      stage: what is computed.
+      train: which of its parameters are trained: ``"all"``, or paths such as
+        ``("filterbank",)`` or ``("pcen/gain", "pcen/bias")``. These are `nnx.Param`; the others
+        are `Constant`. A fixed stage has neither: its tables are part of the program.
+      param_dtype: dtype of parameters and constants.
+      rngs: its ``params`` stream seeds the start; not needed by stages that start at zero, as
+        all of the library's do.
+
+    The output is that of ``stage.apply`` for the same parameters, bit for bit.
+
+    Raises:
+      ValueError: if ``train`` names no parameter of the stage.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, jaxspec, jaxspec.nnx
+      >>> from flax import nnx
+      >>> features = jaxspec.nnx.Features(jaxspec.presets.preset("learnable_mel"))
+      >>> features(jnp.zeros((2, 16000))).shape
+      (2, 101, 40)
+      >>> jax.tree.map(jnp.shape, nnx.to_pure_dict(nnx.state(features, nnx.Param)))
+      {'trained': {'filterbank': {'gaps': (41,), 'widths': (40,)}}}
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        *,
+        train: Names = "all",
+        param_dtype: Any = jnp.float32,
+        rngs: nnx.Rngs | None = None,
+    ) -> None:
+        self.stage = stage
+        key = jax.random.key(0) if rngs is None else rngs.params()
+        trained, constant = split(stage.init(key, dtype=param_dtype), train)
+        self.trained = _variables(trained, nnx.Param)
+        self.constant = _variables(constant, Constant)
+
+    def params(self) -> Params:
+        """All parameters of the stage as plain nested dictionaries of arrays."""
+        return merge(_values(self.trained), _values(self.constant))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``stage.apply`` with the module's parameters."""
+        return self.stage.apply(self.params(), x)
+
+
+def _variables(params: Params, kind: type[nnx.Variable]) -> nnx.Dict:
+    return nnx.Dict(
+        {
+            name: _variables(value, kind) if isinstance(value, dict) else kind(value)
+            for name, value in params.items()
+        }
+    )
+
+
+def _values(variables: Any) -> Params:
+    return {
+        name: _values(value) if isinstance(value, nnx.Dict) else value[...]
+        for name, value in variables.items()
+    }

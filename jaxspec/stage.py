@@ -1,0 +1,307 @@
+"""The stage protocol: frozen descriptions of one step of a front-end, with pure functions.
+
+A stage is a frozen dataclass of static choices. It is hashable, comparable by value and printable,
+so it can be a static argument of ``jax.jit``, and it knows no state: ``init(key)`` makes its
+parameters (a dictionary, empty for a fixed stage) and ``apply(params, x)`` computes.
+
+What a stage declares decides how it may be evaluated:
+
+- ``takes`` and ``gives``: ``"waveform"`` (..., samples), ``"spectrum"`` (..., frames, bins;
+  complex) or ``"features"`` (..., frames, channels). *Positions* below are samples or frames.
+- ``reach``: which input positions an output position depends on (see `Reach`).
+
+and `Stage.evaluate` is made of three pieces, which tiles, streams and shards put together anew:
+
+    initial_carry(params, x)    the carry before the first position       (reach.past)
+    extend(x)                   the clip with its edges continued         (reach.before / after)
+    advance(params, carry, x)   the carry after, and the outputs of all positions of an extended
+                                clip or piece of one
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import re
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+
+from jaxspec._checks import check_positive_int, check_real, check_spectrum, check_time_axis
+from jaxspec._dtypes import as_computed
+from jaxspec.table import Table
+
+__all__ = ["Carry", "Params", "Reach", "Stage", "stage_from_dict", "stage_types"]
+
+Params = dict[str, Any]
+Carry = Any
+
+_KINDS = ("waveform", "spectrum", "features")
+_REGISTRY: dict[str, type[Stage]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """Which input positions an output position depends on.
+
+    Output ``t`` depends on the positions ``t * stride - before … t * stride + after`` of the
+    input; with ``past`` also on all earlier ones, through a carry; with ``clip`` on the whole
+    clip. Beyond the ends of a clip stand positions that the stage's edge rule makes from the
+    ``before + 1`` first or ``after + 1`` last ones.
+
+    Example:
+      >>> import jaxspec
+      >>> stft = jaxspec.stages.STFT(n_fft=400, hop_length=160)
+      >>> stft.reach
+      Reach(stride=160, before=200, after=199, past=False, clip=False)
+      >>> stft.reach.then(jaxspec.stages.Deltas(width=5).reach)
+      Reach(stride=160, before=520, after=519, past=False, clip=False)
+    """
+
+    stride: int = 1
+    before: int = 0
+    after: int = 0
+    past: bool = False
+    clip: bool = False
+
+    def __post_init__(self) -> None:
+        check_positive_int("stride", self.stride)
+        check_positive_int("before", self.before, minimum=0)
+        check_positive_int("after", self.after, minimum=0)
+
+    @property
+    def kind(self) -> str:
+        """``"frame"``, ``"neighbours"``, ``"past"`` or ``"clip"``: the farthest that holds."""
+        if self.clip:
+            return "clip"
+        if self.past:
+            return "past"
+        return "frame" if self == Reach() else "neighbours"
+
+    def then(self, following: Reach) -> Reach:
+        """The reach of this stage followed by another: strides multiply, sides add up."""
+        return Reach(
+            stride=self.stride * following.stride,
+            before=self.before + self.stride * following.before,
+            after=self.after + self.stride * following.after,
+            past=self.past or following.past,
+            clip=self.clip or following.clip,
+        )
+
+
+class Stage(abc.ABC):
+    """Base class of all stages. Subclasses are frozen dataclasses with keyword-only fields.
+
+    A fixed stage that looks at every frame by itself defines ``takes``, ``gives`` and
+    ``transform``. Other stages override ``reach`` and, as it says, ``extend`` (neighbours) or
+    ``initial_carry`` and ``advance`` (past); learnable ones override ``init``.
+    """
+
+    takes: ClassVar[str]
+    gives: ClassVar[str]
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        if not cls.__name__.startswith("_"):
+            _REGISTRY[cls.__name__] = cls
+
+    # What a stage declares.
+
+    @property
+    def reach(self) -> Reach:
+        """Which input positions an output position depends on; every position by itself."""
+        return Reach()
+
+    def channels(self, n: int | None) -> int | None:
+        """Number of output channels for ``n`` input channels (``None``: not known).
+
+        Raises:
+          ValueError: if the stage cannot take that many.
+        """
+        return n
+
+    def length(self, n: int) -> int:
+        """Number of output positions for ``n`` input positions."""
+        return n
+
+    # What a stage computes.
+
+    def init(self, key: jax.Array, *, dtype: Any = jnp.float32) -> Params:
+        """Parameters at their start: a dictionary of arrays, empty for a fixed stage."""
+        del key, dtype
+        return {}
+
+    def extend(self, x: jax.Array) -> jax.Array:
+        """``x`` continued beyond its ends as the edge rule says, ready for `advance`."""
+        return x
+
+    def initial_carry(self, params: Params, x: jax.Array) -> Carry:
+        """The carry before the first position of a clip ``x``; ``None`` if there is no past."""
+        del params, x
+        return None
+
+    def advance(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+        """The carry after an extended clip or piece of one, and its outputs."""
+        return carry, self.transform(params, x)
+
+    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+        """The outputs of an extended clip, for a stage without a past."""
+        raise NotImplementedError(f"{type(self).__name__} must define transform or advance")
+
+    def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
+        """The outputs of a clip: `initial_carry`, `extend` and `advance` together, unchecked."""
+        return self.advance(params, self.initial_carry(params, x), self.extend(x))[1]
+
+    # How a stage is used.
+
+    def apply(self, params: Params, x: jax.Array) -> jax.Array:
+        """Compute the outputs of a clip.
+
+        Args:
+          params: from `init`, of any floating dtype; ``{}`` for a fixed stage.
+          x: what the stage ``takes``: a waveform ``(..., samples)``, a complex spectrum
+            ``(..., frames, bins)`` or real features ``(..., frames, channels)``. Half precision
+            is computed in float32 and returned in its own dtype (a spectrum as complex64).
+
+        Returns:
+          what the stage ``gives``.
+
+        Raises:
+          TypeError: if ``x`` has the wrong kind of dtype.
+          ValueError: if ``x`` has the wrong shape or ``params`` do not belong to this stage.
+        """
+        x = self._checked(x)
+        self._check_params(params)
+        return _apply(self, params, x)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``apply({}, x)`` for a stage without parameters."""
+        if self.param_shapes():
+            raise ValueError(
+                f"{type(self).__name__} has parameters ({', '.join(self.param_shapes())}); make "
+                f"them with params = stage.init(key) and call stage.apply(params, x)"
+            )
+        return self.apply({}, x)
+
+    def param_shapes(self) -> Params:
+        """The structure of the parameters, with ``jax.ShapeDtypeStruct`` leaves."""
+        return _param_shapes(self)
+
+    def _checked(self, x: Any) -> jax.Array:
+        if self.takes == "spectrum":
+            array = check_spectrum("x", x)
+        else:
+            array = check_real("x", x, ndim=1 if self.takes == "waveform" else 2)
+        check_time_axis("x", array, axis=-1 if self.takes == "waveform" else -2)
+        if self.takes != "waveform":
+            self.channels(array.shape[-1])
+        return array
+
+    def _check_params(self, params: Any) -> None:
+        expected = self.param_shapes()
+        wanted = {jax.tree_util.keystr(k): v.shape for k, v in _leaves(expected)}
+        given = {jax.tree_util.keystr(k): jnp.shape(v) for k, v in _leaves(params)}
+        if wanted != given:
+            raise ValueError(
+                f"params must be those of init, {wanted or '{}'} for {type(self).__name__}; got "
+                f"{given or '{}'}"
+            )
+
+    # How a stage is written down.
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as a plain dictionary that ``json`` can write.
+
+        Example:
+          >>> import jaxspec
+          >>> jaxspec.stages.Ln(amin=1e-5).to_dict()
+          {'stage': 'Ln', 'amin': 1e-05, 'floor': 'clamp'}
+        """
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {"stage": type(self).__name__} | {k: _plain(v) for k, v in fields.items()}
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> Self:
+        """The stage of a dictionary made by `to_dict`.
+
+        Raises:
+          ValueError: for an unknown stage or an unknown field, or a stage of another class.
+
+        Example:
+          >>> import jaxspec
+          >>> jaxspec.stages.Ln.from_dict({"stage": "Ln", "amin": 1e-5})
+          Ln(amin=1e-05, floor='clamp')
+        """
+        stage = stage_from_dict(description)
+        if not isinstance(stage, cls):
+            raise ValueError(
+                f"the description must be of a {cls.__name__}, got one of a {type(stage).__name__}"
+            )
+        return stage
+
+    def _set(self, **values: Any) -> None:
+        """Set fields in ``__post_init__`` (checked or filled in), which frozen classes forbid."""
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+
+
+@partial(jax.jit, static_argnums=0)
+def _apply(stage: Stage, params: Params, x: jax.Array) -> jax.Array:
+    if stage.takes == "spectrum":
+        return stage.evaluate(params, x)
+    y = stage.evaluate(params, as_computed(x))
+    return y if jnp.iscomplexobj(y) else y.astype(x.dtype)
+
+
+@lru_cache(maxsize=1024)
+def _param_shapes(stage: Stage) -> Params:
+    return jax.eval_shape(stage.init, jax.random.key(0))
+
+
+def _leaves(params: Any) -> list[tuple[Any, Any]]:
+    return jax.tree_util.tree_leaves_with_path(params)
+
+
+def stage_types() -> dict[str, type[Stage]]:
+    """All stage classes by name, those of other packages included once they are imported."""
+    return dict(_REGISTRY)
+
+
+def stage_from_dict(description: Mapping[str, Any]) -> Stage:
+    """The stage of a dictionary made by `Stage.to_dict`."""
+    fields = dict(description)
+    name = fields.pop("stage", None)
+    if name not in _REGISTRY:
+        known = ", ".join(sorted(_REGISTRY))
+        raise ValueError(f"stage must be one of {known}; got stage={name!r}")
+    cls = _REGISTRY[name]
+    known_fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(fields) - known_fields)
+    if unknown:
+        raise ValueError(
+            f"the fields of {name} are {', '.join(sorted(known_fields))}; got {', '.join(unknown)}"
+        )
+    return cls(**{k: _restored(v) for k, v in fields.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Stage):
+        return value.to_dict()
+    if isinstance(value, Table):
+        return {"table": value.values.tolist()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Table(value["table"]) if "table" in value else stage_from_dict(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(_restored(item) for item in value)
+    return value

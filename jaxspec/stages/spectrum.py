@@ -1,0 +1,125 @@
+"""Stages from waveform to spectrum, and from spectrum to features."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from jaxspec._checks import check_choice, check_number
+from jaxspec.framing import PAD_MODES, num_frames
+from jaxspec.polar import power
+from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad
+from jaxspec.stage import Params, Reach, Stage
+from jaxspec.table import Table
+from jaxspec.windows import WindowLike, window, window_in_frame
+
+__all__ = ["STFT", "Power"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class STFT(Stage):
+    """Short-time Fourier transform: `jaxspec.stft`.
+
+    Args:
+      n_fft, hop_length, win_length, window, periodic, center, pad_mode, normalized: as in
+        `jaxspec.stft`. A window given as an array or a callable is held as a `jaxspec.Table`.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxspec
+      >>> stft = jaxspec.stages.STFT(n_fft=512, hop_length=160)
+      >>> stft(jnp.zeros((2, 16000))).shape
+      (2, 101, 257)
+    """
+
+    takes = "waveform"
+    gives = "spectrum"
+
+    n_fft: int
+    hop_length: int | None = None
+    win_length: int | None = None
+    window: WindowLike = "hann"
+    periodic: bool = True
+    center: bool = True
+    pad_mode: str = "reflect"
+    normalized: str | None = None
+
+    def __post_init__(self) -> None:
+        n_fft, hop_length, win_length = analysis_lengths(
+            self.n_fft, self.hop_length, self.win_length
+        )
+        self._set(n_fft=n_fft, hop_length=hop_length, win_length=win_length)
+        self._set(periodic=bool(self.periodic), center=bool(self.center))
+        check_choice("pad_mode", self.pad_mode, PAD_MODES)
+        check_choice("normalized", self.normalized, NORMALIZATIONS)
+        if isinstance(self.window, Table | np.ndarray | jax.Array | list) or callable(self.window):
+            values = window(self.window, win_length, periodic=self.periodic)  # type: ignore[arg-type]
+            self._set(window=Table(values))
+        self.window_table()  # an unknown name is refused here, not at the first call
+
+    def window_table(self) -> np.ndarray:
+        """The window in its frame, float64 ``(n_fft,)``."""
+        assert self.win_length is not None
+        return window_in_frame(
+            self.window, n_fft=self.n_fft, win_length=self.win_length, periodic=self.periodic
+        )
+
+    @property
+    def reach(self) -> Reach:
+        assert self.hop_length is not None
+        before = self.n_fft // 2 if self.center else 0
+        return Reach(
+            stride=self.hop_length,
+            before=before,
+            after=self.n_fft - before - 1,
+            clip=self.center and self.pad_mode == "wrap",
+        )
+
+    def channels(self, n: int | None) -> int:
+        return self.n_fft // 2 + 1
+
+    def length(self, n: int) -> int:
+        assert self.hop_length is not None
+        return num_frames(n, n_fft=self.n_fft, hop_length=self.hop_length, center=self.center)
+
+    def extend(self, x: jax.Array) -> jax.Array:
+        assert self.hop_length is not None
+        return center_pad(
+            x,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            center=self.center,
+            pad_mode=self.pad_mode,
+        )
+
+    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+        assert self.hop_length is not None
+        return analyze(
+            x, self.window_table(), hop_length=self.hop_length, normalized=self.normalized
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Power(Stage):
+    """Power of the magnitude of every bin: `jaxspec.power`.
+
+    Args:
+      exponent: above 0; 2 for a power spectrum, 1 for a magnitude spectrum.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxspec
+      >>> jaxspec.stages.Power(exponent=1)(jnp.array([[3 + 4j]]))
+      Array([[5.]], dtype=float32)
+    """
+
+    takes = "spectrum"
+    gives = "features"
+
+    exponent: float = 2.0
+
+    def __post_init__(self) -> None:
+        self._set(exponent=check_number("exponent", self.exponent, above=0))
+
+    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+        return power(x, exponent=self.exponent)
