@@ -97,7 +97,14 @@ def dct(
 def lifter_weights(n: int, *, lifter: float, form: str = "kaldi") -> np.ndarray:
     """Weights of sinusoidal liftering: ``1 + lifter / 2 * sin(pi * i / lifter)``.
 
-    ``i`` counts the coefficients from 0 (``"kaldi"``, HTK) or from 1 (``"librosa"``).
+    Args:
+      n: number of coefficients.
+      lifter: above 0.
+      form: whether ``i`` counts the coefficients from 0 (``"kaldi"``, HTK) or from 1
+        (``"librosa"``).
+
+    Returns:
+      float64 array of shape ``(n,)``.
 
     Example:
       >>> import jaxspec

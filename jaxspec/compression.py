@@ -62,6 +62,9 @@ def ln(x: jax.Array, *, amin: float = 1e-10, floor: str = "clamp") -> jax.Array:
 def log10(x: jax.Array, *, amin: float = 1e-10, floor: str = "clamp") -> jax.Array:
     """Decadic logarithm with a floor: `ln` divided by ln 10.
 
+    Args:
+      x, amin, floor: as in `ln`.
+
     Example:
       >>> import jax.numpy as jnp, jaxspec
       >>> jaxspec.log10(jnp.array([0.0, 100.0])).round(3)
@@ -110,7 +113,11 @@ def power_to_db(
 def amplitude_to_db(
     x: jax.Array, *, ref: float | str = 1.0, amin: float = 1e-5, top_db: float | None = None
 ) -> jax.Array:
-    """Decibels of a magnitude: ``20 log10(max(x, amin) / max(ref, amin))``; see `power_to_db`.
+    """Decibels of a magnitude: ``20 log10(max(x, amin) / max(ref, amin))``.
+
+    Args:
+      x: magnitude features ``(..., frames, channels)``.
+      ref, amin, top_db: as in `power_to_db`, but of magnitudes.
 
     Example:
       >>> import jax.numpy as jnp, jaxspec
@@ -174,7 +181,10 @@ def db_to_amplitude(x: jax.Array, *, ref: float = 1.0) -> jax.Array:
 def _from_decibel(x: jax.Array, ref: float, *, per_decade: float) -> jax.Array:
     x = check_real("x", x, ndim=0)
     ref = check_number("ref", ref, above=0)
-    return (ref * jnp.exp(as_computed(x) * (math.log(10) / per_decade))).astype(x.dtype)
+    wide = as_computed(x)
+    # Held at the largest finite value; the margin covers the rounding of the exponential.
+    most = math.log(float(jnp.finfo(wide.dtype).max)) - max(math.log(ref), 0) - 1e-3
+    return (ref * jnp.exp(jnp.minimum(wide * (math.log(10) / per_decade), most))).astype(x.dtype)
 
 
 def root(x: jax.Array, *, exponent: float = 1 / 3) -> jax.Array:

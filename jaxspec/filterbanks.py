@@ -199,6 +199,11 @@ def mel_filterbank(
     The defaults are librosa's. torchaudio's are ``mel_scale="htk", norm=None``; Kaldi's are
     ``mel_scale="kaldi", domain="scale", norm=None, f_min=20``.
 
+    Args:
+      sample_rate, n_fft, f_min, f_max, norm, domain: as in `filterbank`.
+      n_mels: number of bands.
+      mel_scale: ``"slaney"``, ``"htk"`` or ``"kaldi"``.
+
     Returns:
       float64 array of shape ``(n_fft // 2 + 1, n_mels)``.
 

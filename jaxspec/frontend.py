@@ -218,7 +218,15 @@ class FrontEnd(Stage):
         raise ValueError("frame times need an STFT among the stages")
 
     def _rate(self, sample_rate: float | None) -> float:
-        rate = self.sample_rate if sample_rate is None else sample_rate
-        if rate is None:
-            raise ValueError("sample_rate must be given: no stage states it")
-        return check_number("sample_rate", rate, above=0)
+        own = self.sample_rate
+        if sample_rate is None:
+            if own is None:
+                raise ValueError("sample_rate must be given: no stage states it")
+            return own
+        sample_rate = check_number("sample_rate", sample_rate, above=0)
+        if own not in (None, sample_rate):
+            raise ValueError(
+                f"sample_rate must be that of the stages or left out, got "
+                f"sample_rate={sample_rate:g} and {own:g} in the stages"
+            )
+        return sample_rate

@@ -186,6 +186,8 @@ def pcen(
     smoothing = _parameter("smoothing", smoothing, above=0, at_most=1)
     eps = check_number("eps", eps, at_least=float(jnp.finfo(x.dtype).tiny))
     check_choice("start", start, STARTS)
+    if level is not None and start != "first":
+        raise ValueError(f"start has no effect with a level, got start={start!r}")
     if level is None:
         level = starting_level(x, start=start)
     smoothed, last = exponential_smoothing(x, smoothing=smoothing, level=level)

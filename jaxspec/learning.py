@@ -77,6 +77,9 @@ def split(params: Params, names: Names | Iterable[str]) -> tuple[Params, Params]
 def merge(named: Params, rest: Params) -> Params:
     """The inverse of `split`.
 
+    Args:
+      named, rest: nested dictionaries without a leaf in common.
+
     Example:
       >>> merge({"pcen": {"gain": 1}}, {"pcen": {"bias": 2}})
       {'pcen': {'gain': 1, 'bias': 2}}

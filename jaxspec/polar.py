@@ -73,6 +73,9 @@ def phase(spectrum: jax.Array) -> jax.Array:
     The phase of 0 is 0 with gradient 0; the gradient of a bin of magnitude m has modulus 1 / m,
     and is 0 where m is below 1e-17 (float32; 1e-138 in float64).
 
+    Args:
+      spectrum: complex array of any shape.
+
     Example:
       >>> import jax.numpy as jnp, jaxspec
       >>> jaxspec.phase(jnp.array([1j, -1 + 0j, 0j])).round(4)
@@ -109,7 +112,9 @@ def _magnitude_jvp(primals: _One, tangents: _One) -> tuple[jax.Array, jax.Array]
 @jax.custom_jvp
 def _unit(spectrum: jax.Array) -> jax.Array:
     size = jnp.abs(spectrum)
-    return jnp.where(size > 0, spectrum / jnp.where(size > 0, size, 1), 0)
+    safe = jnp.where(size > 0, size, 1)
+    unit = jax.lax.complex(spectrum.real / safe, spectrum.imag / safe)
+    return jnp.where(size > 0, unit, 0)
 
 
 @_unit.defjvp
@@ -122,7 +127,9 @@ def _unit_jvp(primals: _One, tangents: _One) -> tuple[jax.Array, jax.Array]:
 
 @jax.custom_jvp
 def _phase(spectrum: jax.Array) -> jax.Array:
-    return jnp.angle(spectrum)
+    # An imaginary part of -0 would turn the phase of a negative number from pi to -pi.
+    imag = jnp.where(spectrum.imag == 0, 0, spectrum.imag)
+    return jnp.arctan2(imag, spectrum.real)
 
 
 @_phase.defjvp

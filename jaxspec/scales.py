@@ -137,6 +137,10 @@ def hz_to_scale(frequencies: ArrayLike | jax.Array, *, scale: str) -> Any:
 def scale_to_hz(values: ArrayLike | jax.Array, *, scale: str) -> Any:
     """The inverse of `hz_to_scale`.
 
+    Args:
+      values: positions on the scale, any shape.
+      scale: as in `hz_to_scale`.
+
     Example:
       >>> import jaxspec
       >>> jaxspec.scale_to_hz(jaxspec.hz_to_scale(4000.0, scale="erb"), scale="erb").round(6)
@@ -150,6 +154,10 @@ def scale_to_hz(values: ArrayLike | jax.Array, *, scale: str) -> Any:
 def hz_to_mel(frequencies: ArrayLike | jax.Array, *, mel_scale: str = "slaney") -> Any:
     """Hz to mel: `hz_to_scale` for ``mel_scale`` in ``"slaney"``, ``"htk"``, ``"kaldi"``.
 
+    Args:
+      frequencies: Hz, any shape.
+      mel_scale: one of these three.
+
     Example:
       >>> import jaxspec
       >>> jaxspec.hz_to_mel(440.0, mel_scale="htk").round(4)
@@ -161,6 +169,10 @@ def hz_to_mel(frequencies: ArrayLike | jax.Array, *, mel_scale: str = "slaney") 
 
 def mel_to_hz(mels: ArrayLike | jax.Array, *, mel_scale: str = "slaney") -> Any:
     """Mel to Hz, the inverse of `hz_to_mel`.
+
+    Args:
+      mels: any shape.
+      mel_scale: as in `hz_to_mel`.
 
     Example:
       >>> import jaxspec
@@ -174,6 +186,9 @@ def mel_to_hz(mels: ArrayLike | jax.Array, *, mel_scale: str = "slaney") -> Any:
 def hz_to_bark(frequencies: ArrayLike | jax.Array) -> Any:
     """Hz to Bark: ``26.81 f / (1960 + f) - 0.53`` (Traunmüller 1990, without end corrections).
 
+    Args:
+      frequencies: Hz, any shape.
+
     Example:
       >>> import jaxspec
       >>> jaxspec.hz_to_bark(1000.0).round(3)
@@ -183,7 +198,10 @@ def hz_to_bark(frequencies: ArrayLike | jax.Array) -> Any:
 
 
 def bark_to_hz(barks: ArrayLike | jax.Array) -> Any:
-    """Bark to Hz, the inverse of `hz_to_bark`; below 26.28 Bark.
+    """Bark to Hz, the inverse of `hz_to_bark`.
+
+    Args:
+      barks: below 26.28, any shape.
 
     Example:
       >>> import jaxspec
@@ -196,6 +214,9 @@ def bark_to_hz(barks: ArrayLike | jax.Array) -> Any:
 def hz_to_erb(frequencies: ArrayLike | jax.Array) -> Any:
     """Hz to ERB rate (Cams): ``21.4 log10(1 + 0.00437 f)`` (Glasberg and Moore 1990).
 
+    Args:
+      frequencies: Hz, any shape.
+
     Example:
       >>> import jaxspec
       >>> jaxspec.hz_to_erb(1000.0).round(3)
@@ -207,6 +228,9 @@ def hz_to_erb(frequencies: ArrayLike | jax.Array) -> Any:
 def erb_to_hz(erbs: ArrayLike | jax.Array) -> Any:
     """ERB rate (Cams) to Hz, the inverse of `hz_to_erb`.
 
+    Args:
+      erbs: any shape.
+
     Example:
       >>> import jaxspec
       >>> jaxspec.erb_to_hz(jaxspec.hz_to_erb(1000.0)).round(6)
@@ -217,6 +241,9 @@ def erb_to_hz(erbs: ArrayLike | jax.Array) -> Any:
 
 def erb_bandwidth(frequencies: ArrayLike | jax.Array) -> Any:
     """The equivalent rectangular bandwidth in Hz at a frequency: ``24.7 (0.00437 f + 1)``.
+
+    Args:
+      frequencies: Hz, any shape.
 
     Example:
       >>> import jaxspec
@@ -230,6 +257,9 @@ def erb_bandwidth(frequencies: ArrayLike | jax.Array) -> Any:
 def hz_to_octave(frequencies: ArrayLike | jax.Array) -> Any:
     """Hz to octaves above A0 = 27.5 Hz: ``log2(f / 27.5)``; as ``librosa.hz_to_octs``.
 
+    Args:
+      frequencies: Hz, above 0, any shape.
+
     Example:
       >>> import jaxspec
       >>> jaxspec.hz_to_octave(440.0)
@@ -240,6 +270,9 @@ def hz_to_octave(frequencies: ArrayLike | jax.Array) -> Any:
 
 def octave_to_hz(octaves: ArrayLike | jax.Array) -> Any:
     """Octaves above A0 = 27.5 Hz to Hz, the inverse of `hz_to_octave`.
+
+    Args:
+      octaves: any shape.
 
     Example:
       >>> import jaxspec

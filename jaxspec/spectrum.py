@@ -35,6 +35,7 @@ __all__ = [
     "analyze",
     "center_pad",
     "check_nola",
+    "check_padding",
     "istft",
     "stft",
 ]
@@ -89,7 +90,7 @@ def stft(
       periodic: whether a named window is periodic (for analysis) or symmetric.
       center: whether the signal is padded by ``n_fft // 2`` at both ends, so that frame ``t``
         lies around sample ``t * hop_length``.
-      pad_mode: what it is padded with, see `jaxspec.pad`; only meaningful with ``center=True``.
+      pad_mode: what it is padded with, see `jaxspec.pad`; only with ``center=True``.
         A clip shorter than the padding is mirrored back and forth, as in NumPy.
       normalized: ``None``, or divide by the square root of the frame length
         (``"frame_length"``), by the square root of the window's energy (``"window"``), both as
@@ -123,11 +124,21 @@ def stft(
     return analyze(x, table, hop_length=hop_length, normalized=normalized)
 
 
+def check_padding(center: bool, pad_mode: str) -> None:
+    """Check ``pad_mode``, which only ``center=True`` looks at."""
+    check_choice("pad_mode", pad_mode, PAD_MODES)
+    if not center and pad_mode != "reflect":
+        raise ValueError(
+            f"pad_mode has no effect with center=False (nothing is padded), got "
+            f"pad_mode={pad_mode!r}"
+        )
+
+
 def center_pad(
     x: jax.Array, *, n_fft: int, hop_length: int, center: bool, pad_mode: str
 ) -> jax.Array:
     """The signal that is cut into frames: padded at both ends where ``center`` says so."""
-    check_choice("pad_mode", pad_mode, PAD_MODES)
+    check_padding(center, pad_mode)
     check_time_axis("x", x)
     if not num_frames(x.shape[-1], n_fft=n_fft, hop_length=hop_length, center=center):
         raise ValueError(
@@ -291,6 +302,9 @@ def check_nola(
 
     The squares of all windows over one sample must add up to more than 1e-10 of the largest such
     sum; otherwise no inverse exists. `jaxspec.istft` makes this check itself.
+
+    Args:
+      n_fft, hop_length, win_length, window, periodic: as in `jaxspec.stft`.
 
     Raises:
       ValueError: with the numbers, if they do not.

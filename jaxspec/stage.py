@@ -252,6 +252,7 @@ class Stage(abc.ABC):
 
 @partial(jax.jit, static_argnums=0)
 def _apply(stage: Stage, params: Params, x: jax.Array) -> jax.Array:
+    params = jax.tree.map(lambda leaf: as_computed(jnp.asarray(leaf)), params)
     if stage.takes == "spectrum":
         return stage.evaluate(params, x)
     y = stage.evaluate(params, as_computed(x))
@@ -273,7 +274,19 @@ def stage_types() -> dict[str, type[Stage]]:
 
 
 def stage_from_dict(description: Mapping[str, Any]) -> Stage:
-    """The stage of a dictionary made by `Stage.to_dict`."""
+    """The stage of a dictionary made by `Stage.to_dict`.
+
+    Args:
+      description: with the class name under ``"stage"``, and the fields of that class.
+
+    Raises:
+      ValueError: for an unknown stage, an unknown field or a missing one.
+
+    Example:
+      >>> import jaxspec
+      >>> jaxspec.stage_from_dict({"stage": "Power", "exponent": 1.0})
+      Power(exponent=1.0)
+    """
     fields = dict(description)
     name = fields.pop("stage", None)
     if name not in _REGISTRY:
@@ -286,6 +299,14 @@ def stage_from_dict(description: Mapping[str, Any]) -> Stage:
         raise ValueError(
             f"the fields of {name} are {', '.join(sorted(known_fields))}; got {', '.join(unknown)}"
         )
+    required = {
+        f.name
+        for f in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if f.default is dataclasses.MISSING
+    }
+    if required - set(fields):
+        missing = ", ".join(sorted(required - set(fields)))
+        raise ValueError(f"a {name} needs {missing}; got {', '.join(fields) or 'no field'}")
     return cls(**{k: _restored(v) for k, v in fields.items()})
 
 

@@ -79,6 +79,8 @@ def preemphasis(
     x = as_computed(narrow)
     if previous is None:
         before = sample_before(x, coef=coef, first=first)
+    elif first != "zero":
+        raise ValueError(f"first has no effect with a previous sample, got first={first!r}")
     else:
         before = jnp.broadcast_to(jnp.asarray(previous, x.dtype), x.shape[:-1])[..., None]
     extended = jnp.concatenate([before, x], axis=-1)

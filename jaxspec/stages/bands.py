@@ -97,6 +97,8 @@ class Filterbank(Stage):
         self._set(sample_rate=sample_rate, f_min=f_min, f_max=f_max, norm=norm)
         check_choice("layout", self.layout, tuple(LAYOUTS))
         self._set(learn=check_learn(self.learn, LAYOUTS[self.layout], f"layout={self.layout!r}"))
+        if self.layout == "fixed" and self.learn != "all":
+            raise ValueError(f'learn has no effect with layout="fixed", got learn={self.learn!r}')
         if self.layout == "gaps" and self.shape == "rectangle":
             raise ValueError(
                 'shape must not be "rectangle" with layout="gaps": its edges have no gradient; '

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number
-from jaxspec.framing import PAD_MODES, num_frames
+from jaxspec.framing import num_frames
 from jaxspec.polar import power
-from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad
+from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad, check_padding
 from jaxspec.stage import Params, Reach, Stage
 from jaxspec.table import Table
 from jaxspec.windows import WindowLike, window, window_in_frame
@@ -51,7 +51,7 @@ class STFT(Stage):
         )
         self._set(n_fft=n_fft, hop_length=hop_length, win_length=win_length)
         self._set(periodic=bool(self.periodic), center=bool(self.center))
-        check_choice("pad_mode", self.pad_mode, PAD_MODES)
+        check_padding(self.center, self.pad_mode)
         check_choice("normalized", self.normalized, NORMALIZATIONS)
         if isinstance(self.window, Table | np.ndarray | jax.Array | list) or callable(self.window):
             values = window(self.window, win_length, periodic=self.periodic)  # type: ignore[arg-type]

@@ -1,0 +1,209 @@
+"""The command line: ``jaxspec``, or ``python -m jaxspec``.
+
+Every subcommand is a function that adds its options to a parser and a function that runs it;
+`COMMANDS` lists them. Whatever a user can get wrong ends in one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from jaxspec.frontend import FrontEnd
+
+__all__ = ["COMMANDS", "main"]
+
+# What is imported here is imported by every command, --help included: jax, matplotlib and the
+# readers of files are left to the functions that need them.
+
+
+class Command(NamedTuple):
+    """A subcommand: what it does in a line, its options and the function that runs it."""
+
+    summary: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+      argv: the words after the name of the program; those of the process if ``None``.
+
+    Returns:
+      The exit code: 0, or 2 after an error, which is one line on stderr.
+
+    Raises:
+      SystemExit: after ``--help`` and ``--version``, and with code 2 for words that are no
+        command line (argparse).
+
+    Example:
+      >>> main(["presets"])
+      spectrogram ...
+      0
+    """
+    parser = argparse.ArgumentParser(
+        prog="jaxspec", description="Audio features for JAX on the command line."
+    )
+    parser.add_argument("--version", action="version", version=f"jaxspec {_version()}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name, help=command.summary, description=f"{command.summary}."
+        )
+        command.add_options(subparser)
+    options = parser.parse_args(argv)
+    prog = f"jaxspec {options.command}"
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            COMMANDS[options.command].run(options)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    for text in dict.fromkeys(_one_line(warning.message) for warning in caught):
+        print(f"{prog}: warning: {text}", file=sys.stderr)
+    return 0
+
+
+# Options that several commands share.
+
+
+def _add_frontend_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--preset",
+        metavar="NAME",
+        help='a front-end that "jaxspec presets" lists (default: log_mel)',
+    )
+    group.add_argument(
+        "--config",
+        type=Path,
+        metavar="FRONTEND.json",
+        help="a front-end of your own: the JSON of FrontEnd.to_dict()",
+    )
+    parser.add_argument(
+        "--sample-rate",
+        type=int,
+        metavar="HZ",
+        help="resample to this (by default the front-end's rate if it has one, else the file's)",
+    )
+
+
+def _add_part_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip")
+    parser.add_argument(
+        "--duration", type=float, metavar="S", help="seconds to read (default: all)"
+    )
+
+
+def _read_config(path: Path) -> FrontEnd:
+    from jaxspec.frontend import FrontEnd
+
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(description, dict):
+            raise ValueError("it must hold a JSON object, as FrontEnd.to_dict() makes")
+        return FrontEnd.from_dict(description)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is no front-end: {error}") from error
+
+
+def _config_rate(frontend: FrontEnd, path: Path, asked: int | None) -> int | None:
+    """The rate that a front-end is to be fed with; ``None``: any."""
+    stated = frontend.sample_rate
+    if stated is None:
+        return asked
+    if asked is not None and asked != stated:
+        raise ValueError(f"--sample-rate must be the {stated:g} Hz that {path} states, got {asked}")
+    if stated != int(stated):
+        raise ValueError(f"the sample rate of {path} must be whole Hz, got {stated}")
+    return int(stated)
+
+
+# jaxspec plot
+
+
+def _add_plot_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="WAV, FLAC, Ogg, MP3, …")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT.png",
+        help="the picture; its suffix says the format (png, pdf, svg, …)",
+    )
+    _add_frontend_options(parser)
+    _add_part_options(parser)
+    parser.add_argument(
+        "--title", help="text above (default: the names of the file and the front-end)"
+    )
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from jaxspec.audio import load
+    from jaxspec.plotting import plot_frontend
+    from jaxspec.presets import preset
+
+    name = options.config.name if options.config else options.preset or "log_mel"
+    part = {"start": options.start, "duration": options.duration}
+    if options.config:
+        frontend = _read_config(options.config)
+        wanted = _config_rate(frontend, options.config, options.sample_rate)
+        samples, rate = load(options.file, sample_rate=wanted, **part)
+    else:
+        preset(name)  # an unknown name is refused before a long file is read
+        samples, rate = load(options.file, sample_rate=options.sample_rate, **part)
+        frontend = preset(name, sample_rate=rate)
+    title = f"{options.file.name} – {name}" if options.title is None else options.title
+    figure = plot_frontend(frontend, samples, sample_rate=rate, start=options.start, title=title)
+    try:
+        figure.savefig(options.output)
+    except OSError as error:
+        cause = error.strerror or error
+        raise ValueError(f"cannot write {options.output}: {cause}") from error
+
+
+# jaxspec presets
+
+
+def _add_no_options(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _presets(options: argparse.Namespace) -> None:
+    from jaxspec.presets import PRESETS, preset
+
+    width = max(map(len, PRESETS))
+    for name in PRESETS:
+        frontend = preset(name)
+        steps = " → ".join(type(stage).__name__ for stage in frontend.stages)
+        learned = ", learnable" if frontend.param_shapes() else ""
+        print(f"{name:<{width}}  {frontend.channels(None):>3} channels: {steps}{learned}")
+
+
+COMMANDS: dict[str, Command] = {
+    "plot": Command(
+        "Draw the waveform of an audio file and its features", _add_plot_options, _plot
+    ),
+    "presets": Command("List the named front-ends", _add_no_options, _presets),
+}
+
+
+def _version() -> str:
+    from jaxspec import __version__
+
+    return __version__
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())

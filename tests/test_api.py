@@ -1,0 +1,146 @@
+"""The public surface: names, signatures, layering, weight of the import.
+
+`tests/signatures.txt` holds every public signature; a change must be made on purpose, by running
+``python tests/test_api.py``, and told in the changelog.
+"""
+
+import ast
+import inspect
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import jaxspec
+import jaxspec.linen
+import jaxspec.nnx
+
+SNAPSHOT = pathlib.Path(__file__).with_name("signatures.txt")
+PACKAGE = pathlib.Path(jaxspec.__file__).parent
+
+# A module may import only from modules above it.
+LAYERS = [
+    "_checks", "_dtypes", "table", "windows", "framing", "waveform", "spectrum", "powers",
+    "polar", "scales", "filterbanks", "parametrize", "layouts", "compression", "gain_control",
+    "cepstrum", "stage", "learning", "stages.waveform", "stages.spectrum", "stages.bands",
+    "stages.compression", "stages.gain_control", "stages.cepstrum", "stages", "frontend",
+    "features", "presets", "", "linen", "nnx", "audio", "_plotting", "plotting", "cli", "__main__",
+]  # fmt: skip
+
+
+def _public():
+    """Every public function and class by its qualified name."""
+    for module in (jaxspec, jaxspec.stages, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize):
+        for name, value in sorted(vars(module).items()):
+            own = getattr(value, "__module__", "") or ""
+            listed = module is jaxspec or name in module.__all__
+            if (
+                own.startswith("jaxspec")
+                and not name.startswith("_")
+                and callable(value)
+                and listed
+            ):
+                yield f"{module.__name__}.{name}", value
+
+
+def _signatures():
+    lines = []
+    for name, value in _public():
+        # Types may be written differently from version to version, and Linen adds two fields.
+        parameters = [
+            p.replace(annotation=inspect.Parameter.empty)
+            for p in inspect.signature(value).parameters.values()
+            if not (name.startswith("jaxspec.linen") and p.name in ("parent", "name"))
+        ]
+        lines.append(f"{name}{inspect.Signature(parameters)}")
+    return "\n".join(lines) + "\n"
+
+
+def test_a59_signatures_are_stable():
+    """Public signatures change only on purpose."""
+    assert _signatures() == SNAPSHOT.read_text()
+
+
+@pytest.mark.parametrize(("name", "value"), _public(), ids=[name for name, _ in _public()])
+def test_a59_options_are_keyword_only(name, value):
+    """Arrays come first and by position; every option is given by name."""
+    if value in (jaxspec.Table, jaxspec.Reach, jaxspec.Stage) or name.startswith("jaxspec.linen"):
+        return
+    parameters = inspect.signature(value).parameters.values()
+    for p in parameters:
+        if p.default is not inspect.Parameter.empty:
+            assert p.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}({p.name}=)"
+    positional = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    assert len(positional) <= 2
+
+
+@pytest.mark.parametrize(("name", "value"), _public(), ids=[name for name, _ in _public()])
+def test_is_documented(name, value):
+    text = inspect.getdoc(value)
+    assert text
+    assert ">>>" in text or name in {
+        "jaxspec.Stage", "jaxspec.stage_types", "jaxspec.stage_from_dict", "jaxspec.nnx.Constant",
+    }, "no example"  # fmt: skip
+    if inspect.isfunction(value):
+        for parameter in inspect.signature(value).parameters:
+            assert parameter in text, f"{parameter} is not explained"
+
+
+def test_unknown_and_positional_options_raise():
+    import jax.numpy as jnp
+
+    x = jnp.zeros(1000)
+    with pytest.raises(TypeError):
+        jaxspec.stft(x, 400)
+    with pytest.raises(TypeError):
+        jaxspec.stft(x, n_fft=400, hop=160)
+    with pytest.raises(TypeError):
+        jaxspec.stages.STFT(400)
+    with pytest.raises(ValueError, match="hop"):
+        jaxspec.stages.STFT.from_dict({"stage": "STFT", "n_fft": 400, "hop": 160})
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("jaxspec"):
+            base = node.module.removeprefix("jaxspec").lstrip(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".lstrip(".")
+                yield inner if inner in LAYERS else base
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "jaxspec":
+                    yield alias.name.removeprefix("jaxspec").lstrip(".")
+
+
+def test_dependencies_point_one_way():
+    found = set()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        module = module.removesuffix("__init__").rstrip(".")
+        found.add(module)
+        for imported in _imports(path):
+            assert LAYERS.index(imported) < LAYERS.index(module), f"{module} imports {imported}"
+    assert found == set(LAYERS)
+
+
+def test_modules_stay_short():
+    for path in PACKAGE.rglob("*.py"):
+        lines = len(path.read_text().splitlines())
+        assert lines <= (450 if path.name == "features.py" else 400), path.name
+
+
+def test_import_is_light():
+    """Importing jaxspec imports none of the packages that only its extras or wrappers need."""
+    code = (
+        "import sys, jaxspec\n"
+        "heavy = {'flax', 'matplotlib', 'soundfile', 'scipy.signal', 'librosa', 'optax'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(_signatures())

@@ -1,0 +1,369 @@
+"""The contract that every stage keeps: one test over all of them.
+
+A new stage class must be given an example here; `test_every_stage_has_an_example` fails otherwise.
+"""
+
+import dataclasses
+import json
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxspec
+from jaxspec import FrontEnd, stages
+
+BANK = {"sample_rate": 16000, "n_fft": 64, "n_bands": 6}
+
+
+def _hat(n):
+    return np.minimum(np.arange(n) + 1, n - np.arange(n)) / n
+
+
+def _examples():
+    bank, stft = stages.Filterbank, stages.STFT
+    return [
+        stages.PreEmphasis(),
+        stages.PreEmphasis(coef=0.5, first="replicate"),
+        stft(n_fft=64, hop_length=20),
+        stft(n_fft=65, hop_length=80, center=False, window="boxcar"),
+        stft(n_fft=64, hop_length=16, win_length=40, window=("kaiser", 8.0), pad_mode="constant"),
+        stft(n_fft=64, hop_length=32, window=_hat(64), normalized="window", pad_mode="edge"),
+        stft(n_fft=48, hop_length=12, window=np.hanning, pad_mode="wrap"),
+        stft(n_fft=48, pad_mode="symmetric", periodic=False),
+        stages.Power(),
+        stages.Power(exponent=0.3),
+        bank(**BANK),
+        bank(**BANK, shape="gaussian", layout="gaps"),
+        bank(**BANK, scale="erb", f_min=50, shape="gammatone", norm=None, layout="gaps"),
+        bank(**BANK, domain="scale", norm=2, layout="gaps", learn=("widths",)),
+        bank(**BANK, layout="free"),
+        bank(**BANK, matrix=jaxspec.Table(np.eye(33, 6) + 0.1), layout="free"),
+        stages.Ln(),
+        stages.Ln(floor="add", amin=1e-3),
+        stages.Log10(),
+        stages.PowerToDb(),
+        stages.PowerToDb(ref="max", top_db=40),
+        stages.AmplitudeToDb(),
+        stages.Root(),
+        stages.Log1p(scale=10),
+        stages.PCEN(),
+        stages.PCEN(start="zeros", smoothing=0.2),
+        stages.PCEN(learn="all"),
+        stages.PCEN(learn=("gain", "smoothing"), n_bands=6, smoothing=0.3, start="librosa"),
+        stages.DCT(),
+        stages.DCT(n_out=3, dct_type=3, norm=None),
+        stages.Lifter(),
+        stages.Lifter(lifter=10, form="librosa"),
+        stages.Deltas(width=5),
+        stages.Deltas(width=3, order=1, edge="interp"),
+        FrontEnd(
+            stages.PreEmphasis(),
+            stft(n_fft=64, hop_length=20),
+            stages.Power(),
+            bank(**BANK, layout="gaps"),
+            stages.PCEN(learn="all", n_bands=6),
+            stages.Deltas(width=3),
+        ),
+    ]
+
+
+EXAMPLES = _examples()
+
+
+@pytest.fixture(params=EXAMPLES, ids=[f"{i}-{type(s).__name__}" for i, s in enumerate(EXAMPLES)])
+def stage(request):
+    return request.param
+
+
+def _input(stage, *, batch=(), positions=None, seed=0, dtype=np.float32):
+    """A generic input: what the stage takes, non-negative where it takes features."""
+    rng = np.random.default_rng(seed)
+    if stage.takes == "waveform":
+        return rng.standard_normal((*batch, positions or 400)).astype(dtype)
+    channels = 33 if isinstance(stage, stages.Filterbank) else 6
+    shape = (*batch, positions or 14, channels)
+    if stage.takes == "spectrum":
+        return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+    return (rng.standard_normal(shape) ** 2).astype(dtype)
+
+
+def _params(stage, seed=0):
+    """Parameters away from their start."""
+    params = stage.init(jax.random.key(0))
+    leaves, tree = jax.tree.flatten(params)
+    rng = np.random.default_rng(seed)
+    return jax.tree.unflatten(
+        tree, [jnp.asarray(0.3 * rng.standard_normal(leaf.shape), leaf.dtype) for leaf in leaves]
+    )
+
+
+def test_every_stage_has_an_example():
+    own = {n: c for n, c in jaxspec.stage_types().items() if c.__module__.startswith("jaxspec.")}
+    assert {type(stage).__name__ for stage in EXAMPLES} == set(own)
+    assert set(stages.__all__) | {"FrontEnd"} == set(own)
+
+
+def test_is_a_value(stage):
+    """Frozen, hashable, comparable, printable, static under jit, and picklable."""
+    field = dataclasses.fields(stage)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(stage, field, 1)
+    again = dataclasses.replace(stage)
+    assert again is not stage
+    assert again == stage
+    assert hash(again) == hash(stage)
+    assert pickle.loads(pickle.dumps(stage)) == stage
+    parts = stage.stages if isinstance(stage, FrontEnd) else (stage,)
+    for part in parts:
+        for f in dataclasses.fields(part):
+            assert f"{f.name}={getattr(part, f.name)!r}" in repr(stage)
+    # An equal description compiles nothing new.
+    x = _input(stage)
+    params = stage.init(jax.random.key(0))
+    traces = []
+
+    @jax.jit
+    def outer(x):
+        return x
+
+    apply = jax.jit(lambda s, p, x: (traces.append(1), s.apply(p, x))[1], static_argnums=0)
+    apply(stage, params, x)
+    apply(again, params, outer(x))
+    assert len(traces) == 1
+
+
+def test_survives_json(stage):
+    text = json.dumps(stage.to_dict())
+    assert type(stage).from_dict(json.loads(text)) == stage
+    assert jaxspec.stage_from_dict(json.loads(text)) == stage
+
+
+def test_init_and_apply(stage):
+    """Shapes known from the description alone; init is abstract-safe and deterministic."""
+    x = _input(stage, batch=(2, 3))
+    params = stage.init(jax.random.key(0))
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), stage.param_shapes())
+    assert shapes == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), params)
+    y = stage.apply(params, x)
+    positions = x.shape[-1] if stage.takes == "waveform" else x.shape[-2]
+    channels = None if stage.takes == "waveform" else x.shape[-1]
+    expected = (2, 3, stage.length(positions))
+    if stage.gives != "waveform":
+        expected += (stage.channels(channels),)
+    assert y.shape == expected
+    assert jnp.iscomplexobj(y) == (stage.gives == "spectrum")
+    assert np.isfinite(y).all()
+    if params:
+        with pytest.raises(ValueError, match="has parameters"):
+            stage(x)
+    else:
+        assert (stage(x) == y).all()
+    with pytest.raises(ValueError, match="params must be those of init"):
+        stage.apply(params | {"nonsense": jnp.zeros(3)}, x)
+
+
+def test_transforms_agree(stage):
+    """eager = jit = vmap = loop, and items of a batch do not touch."""
+    x, params = _input(stage, batch=(3,)), _params(stage)
+    y = stage.apply(params, x)
+    tolerance = {"rtol": 2e-5, "atol": 2e-6 * float(np.abs(y).max())}
+    assert np.allclose(jax.jit(stage.apply)(params, x), y, **tolerance)
+    assert np.allclose(jax.vmap(lambda x: stage.apply(params, x))(x), y, **tolerance)
+    for item, alone in zip(y, x, strict=True):
+        assert np.allclose(stage.apply(params, alone), item, **tolerance)
+    # Loud, NaN and other company changes nothing, to the last bit.
+    company = x.copy()
+    company[1], company[2] = np.nan, 1e6 * x[2]
+    assert np.array_equal(stage.apply(params, company)[0], y[0])
+    assert stage.apply(params, x[:0]).shape == (0, *y.shape[1:])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float64])
+def test_dtypes(stage, dtype):
+    if stage.takes == "spectrum":
+        if dtype is not np.float64:
+            pytest.skip("there are no half-precision complex numbers")
+        dtype = np.complex128
+    x, params = _input(stage), _params(stage)
+    if dtype in (np.float64, np.complex128):
+        with jax.enable_x64(True):
+            narrow = stage.apply(params, jnp.asarray(x))
+            wide = stage.apply(params, jnp.asarray(x, dtype))
+            assert wide.dtype == (np.complex128 if stage.gives == "spectrum" else np.float64)
+            assert np.allclose(narrow, wide, rtol=1e-4, atol=1e-5 * float(np.abs(wide).max()))
+        return
+    half = jnp.asarray(x, dtype)
+    y = stage.apply(params, half)
+    expected = stage.apply(params, half.astype(jnp.float32))
+    if stage.gives == "spectrum":
+        assert y.dtype == np.complex64
+        assert np.array_equal(y, expected)
+    else:
+        assert y.dtype == dtype
+        # XLA may round once more where a cast fuses with the last operation.
+        assert np.allclose(y.astype(jnp.float32), expected, rtol=1.6e-2, atol=1e-3)
+
+
+def test_gradients(stage):
+    """Finite for silence and for a generic input, and not 0 for any parameter."""
+    generic = _input(stage)
+    for x, params in [
+        (generic, _params(stage)),
+        (np.zeros_like(generic), stage.init(jax.random.key(0))),
+    ]:
+
+        def loss(params, re, im, x=x):
+            y = stage.apply(params, jax.lax.complex(re, im) if np.iscomplexobj(x) else re)
+            weights = np.cos(np.arange(y.size)).reshape(y.shape)
+            return jnp.sum(weights * (y.real + 0.5 * y.imag))
+
+        parts = (jnp.real(x), jnp.imag(x))
+        of_params, *of_x = jax.grad(loss, argnums=(0, 1, 2))(params, *parts)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((of_params, of_x)))
+        if x is generic:
+            assert np.abs(of_x[0]).max() > 0
+            for path, leaf in jax.tree_util.tree_leaves_with_path(of_params):
+                assert (np.abs(leaf) > 0).all(), path
+
+
+# The declared reach.
+
+
+def _positions(stage, y):
+    """The outputs with their positions in front."""
+    return np.asarray(y) if stage.gives == "waveform" else np.moveaxis(np.asarray(y), -2, 0)
+
+
+def _n(stage, x):
+    return x.shape[-1] if stage.takes == "waveform" else x.shape[-2]
+
+
+def _cut(stage, x, start, stop):
+    return x[..., start:stop] if stage.takes == "waveform" else x[..., start:stop, :]
+
+
+def test_reach_is_true_and_tight(stage):
+    """Changing one input position changes the outputs that reach it, and no other."""
+    x, params, reach = _input(stage), _params(stage), stage.reach
+    n = _n(stage, x)
+    y = _positions(stage, stage.apply(params, x))
+    seen_before = seen_after = 0
+    apply = jax.jit(stage.apply)
+    for at in range(0, n, max(n // 40, 1)):
+        changed = np.array(x)
+        place = (..., at) if stage.takes == "waveform" else (..., at, slice(None))
+        changed[place] = changed[place] * 2 + 1
+        moved = _positions(stage, apply(params, changed)) != y
+        moved = np.flatnonzero(moved.reshape(len(moved), -1).any(axis=1))
+        assert moved.size or reach.stride > reach.before + reach.after + 1
+        if reach.clip or not moved.size:
+            continue
+        centre = moved * reach.stride
+        # Near an end, the edge rule may look one position further than the reach.
+        first, last = at - reach.after, at + reach.before
+        if at <= reach.before + 1:
+            last = max(last, at + 2 * reach.before + 1)
+            first = min(first, -reach.stride)
+        if at >= n - reach.after - 2:
+            first = min(first, n - 1 - 2 * reach.after - reach.before - 2)
+            last = max(last, n + reach.stride)
+        assert centre.min() >= first
+        if not reach.past:
+            assert centre.max() <= last
+        inside = centre[(centre >= reach.before) & (centre < n - reach.after)]
+        if inside.size:
+            seen_after = max(seen_after, at - inside.min())
+            seen_before = max(seen_before, inside.max() - at)
+    if not reach.clip:
+        # A window may be 0 at its ends, and only some positions were tried.
+        slack = reach.stride + max(n // 40, 1) + 16
+        assert seen_after >= reach.after - slack
+        if not reach.past:
+            assert seen_before >= reach.before - slack
+        else:
+            assert seen_before > reach.before
+
+
+def test_kind_of_reach(stage):
+    kind = stage.reach.kind
+    if type(stage) in (stages.PreEmphasis, stages.STFT, stages.Deltas) and not stage.reach.clip:
+        assert kind == "neighbours"
+    elif isinstance(stage, (stages.PCEN, FrontEnd)):
+        assert kind == "past"
+    else:
+        assert kind == ("clip" if stage.reach.clip else "frame")
+
+
+def test_pieces_make_the_whole(stage):
+    """An extended clip may be cut at any output position, handing on the carry.
+
+    This is what tiles, streams and shards are made of.
+    """
+    if isinstance(stage, FrontEnd) or stage.reach.clip:
+        pytest.skip("evaluated as a whole")
+    x, params, reach = _input(stage, batch=(2,)), _params(stage), stage.reach
+    whole = stage.apply(params, x)
+    extended = stage.extend(jnp.asarray(x))
+    carry = stage.initial_carry(params, jnp.asarray(x))
+    count = whole.shape[-1] if stage.gives == "waveform" else whole.shape[-2]
+    outputs, position = [], 0
+    for size in (1, 3, 2, count):
+        size = min(size, count - position)
+        if not size:
+            break
+        start = position * reach.stride
+        stop = start + (size - 1) * reach.stride + reach.before + reach.after + 1
+        carry, y = stage.advance(params, carry, _cut(stage, extended, start, stop))
+        outputs.append(y)
+        position += size
+    pieces = jnp.concatenate(outputs, axis=-1 if stage.gives == "waveform" else -2)
+    assert pieces.shape == whole.shape
+    assert np.allclose(pieces, whole, rtol=1e-5, atol=1e-6 * float(np.abs(whole).max()))
+
+
+def test_every_field_changes_the_output_or_raises(stage):
+    """No option is accepted and ignored."""
+    if isinstance(stage, FrontEnd):
+        pytest.skip("its only field are its stages")
+    other = {
+        "coef": 0.3, "first": "replicate", "n_fft": 50, "hop_length": 7, "win_length": 30,
+        "window": "hamming", "periodic": False, "center": False, "pad_mode": "constant",
+        "normalized": "frame_length", "exponent": 0.7, "sample_rate": 17000.0, "n_bands": 5,
+        "f_min": 123.0, "f_max": 7000.0, "scale": "htk", "shape": "gaussian", "domain": "scale",
+        "norm": 1.0, "layout": "free", "learn": (), "matrix": jaxspec.Table(np.ones((33, 6))),
+        "amin": 0.4, "floor": "add", "ref": 3.0, "top_db": 7.0, "gain": 0.5, "bias": 1.0,
+        "power": 0.3, "smoothing": 0.11, "eps": 0.1, "start": "zeros", "n_out": 4, "dct_type": 3,
+        "lifter": 9.0, "form": "librosa", "width": 7, "order": 1,
+        "edge": "interp",
+    }  # fmt: skip
+    second = {
+        "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",
+        "start": "first", "form": "kaldi", "edge": "edge", "layout": "gaps", "periodic": True,
+        "center": True, "pad_mode": "reflect", "dct_type": 2, "n_out": 2, "order": 2,
+        "learn": "all", "norm": None, "width": 3, "sample_rate": 15000.0, "n_fft": 66,
+    }  # fmt: skip
+    x, params = _input(stage), _params(stage)
+    y = stage.apply(params, x)
+    for field in dataclasses.fields(stage):
+        name = field.name
+        if name == "periodic" and stage.window == "boxcar":
+            continue  # a rectangular window is the same either way
+        value = other[name]
+        if isinstance(stage, stages.DCT) and name == "norm":
+            value = None if stage.norm else "ortho"
+        if isinstance(stage, stages.Log1p):
+            value = 3.0
+        if getattr(stage, name) == value:
+            value = second.get(name, 0.6)
+        try:
+            changed = dataclasses.replace(stage, **{name: value})
+            own = changed.init(jax.random.key(0))
+            if jax.tree.map(jnp.shape, own) != jax.tree.map(jnp.shape, params):
+                continue  # other parameters: a change of the interface
+            z = changed.apply(params, x)
+        except ValueError:
+            continue
+        assert z.shape != y.shape or not np.array_equal(z, y), f"{name}={value!r} is ignored"

@@ -1,0 +1,309 @@
+"""Every wrong argument is refused, naming the argument, its value and the rule; also under jit."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxspec
+from jaxspec import FrontEnd, stages
+
+X = np.zeros(1000, np.float32)
+STFT = {"n_fft": 400, "hop_length": 160}
+BANK = {"sample_rate": 16000, "n_fft": 400}
+
+
+def _log_mel(x, **options):
+    return jaxspec.log_mel_spectrogram(x, **{"sample_rate": 16000, "n_mels": 20, **STFT, **options})
+
+
+def _spectrum(frames=3, bins=201):
+    return jnp.ones((frames, bins), jnp.complex64)
+
+
+# (error, what its message says, call); every call gets no argument.
+CASES = {
+    # Signals.
+    "int16": (TypeError, "floating point, got x with dtype int16.*pcm_to_float",
+              lambda: jaxspec.stft(np.zeros(1000, np.int16), **STFT)),
+    "bool": (TypeError, "floating point, got x with dtype bool",
+             lambda: _log_mel(np.zeros(1000, bool))),
+    "complex": (TypeError, "x must be real, got x with dtype complex64",
+                lambda: jaxspec.stft(X + 0j, **STFT)),
+    "complex features": (TypeError, "x must be real.*magnitude",
+                         lambda: jaxspec.ln(_spectrum())),
+    "integer features": (TypeError, "floating point, got x with dtype int32",
+                         lambda: jaxspec.pcen(jnp.ones((3, 4), jnp.int32))),
+    "real spectrum": (TypeError, "complex", lambda: jaxspec.power(X)),
+    "real spectrum to istft": (TypeError, "complex spectrum", lambda: jaxspec.istft(
+        jnp.ones((3, 201)), **STFT)),
+    "scalar": (ValueError, r"at least 1 dimension \(..., samples\)",
+               lambda: jaxspec.stft(np.float32(1), **STFT)),
+    "one axis": (ValueError, r"at least 2 dimensions \(..., frames, channels\)",
+                 lambda: jaxspec.dct(X)),
+    "empty time": (ValueError, r"time axis of x must hold at least 1 position.*\(2, 0\)",
+                   lambda: _log_mel(np.zeros((2, 0), np.float32))),
+    "empty time to pad": (ValueError, "time axis", lambda: jaxspec.pad(X[:0], before=1, after=1)),
+    "no frames to pcen": (ValueError, "time axis", lambda: jaxspec.pcen(jnp.ones((0, 3)))),
+    "float PCM": (TypeError, "integer array of PCM", lambda: jaxspec.pcm_to_float(X)),
+    "short clip": (ValueError, "1000 samples holds no frame of n_fft=2000.*center=True",
+                   lambda: jaxspec.stft(X, n_fft=2000, center=False)),
+    "short signal to frame": (ValueError, "1000 samples holds no frame of 2000",
+                              lambda: jaxspec.frame(X, frame_length=2000, hop_length=10)),
+    # Frames.
+    "n_fft 0": (ValueError, "n_fft must be an int >= 1, got n_fft=0",
+                lambda: jaxspec.stft(X, n_fft=0)),
+    "hop 0": (ValueError, "hop_length must be an int >= 1, got hop_length=0",
+              lambda: _log_mel(X, hop_length=0)),
+    "hop negative": (ValueError, "hop_length=-3", lambda: jaxspec.frame(
+        X, frame_length=10, hop_length=-3)),
+    "hop float": (TypeError, "hop_length must be an int, got hop_length=160.0",
+                  lambda: _log_mel(X, hop_length=160.0)),
+    "win > n_fft": (ValueError, "win_length must be <= n_fft.*win_length=1103 and n_fft=512",
+                    lambda: jaxspec.stft(X, n_fft=512, win_length=1103)),
+    "pad_mode": (ValueError, "pad_mode must be one of 'reflect', .*got pad_mode='mirror'",
+                 lambda: _log_mel(X, pad_mode="mirror")),
+    "pad_mode uncentred": (ValueError, "pad_mode has no effect with center=False",
+                           lambda: _log_mel(X, center=False, pad_mode="edge")),
+    "normalized": (ValueError, "normalized must be one of None, 'frame_length'.*got .*=True",
+                   lambda: jaxspec.stft(X, normalized=True, **STFT)),
+    "window name": (ValueError, "window='hannn'", lambda: _log_mel(X, window="hannn")),
+    "window length": (ValueError, r"win_length values, got a window of shape \(10,\)",
+                      lambda: jaxspec.stft(X, window=np.ones(10), **STFT)),
+    "JAX window length": (ValueError, r"win_length values, got a window of shape \(10,\)",
+                          lambda: jaxspec.stft(X, window=jnp.ones(10), **STFT)),
+    "window NaN": (ValueError, "finite", lambda: jaxspec.window(np.full(4, np.nan), 4)),
+    "periodic array": (ValueError, "periodic=False has no effect", lambda: jaxspec.stft(
+        X, window=np.ones(400), periodic=False, **STFT)),
+    "before": (ValueError, "before must be an int >= 0, got before=-1",
+               lambda: jaxspec.pad(X, before=-1, after=0)),
+    # Inverse.
+    "bins": (ValueError, r"bins must equal n_fft // 2 \+ 1, got .*=552 and .*=513",
+             lambda: jaxspec.istft(_spectrum(bins=552), n_fft=1024)),
+    "NOLA": (ValueError, "NOLA: at hop_length=400 .* add up to 0 at sample 0",
+             lambda: jaxspec.istft(_spectrum(), n_fft=400, hop_length=400)),
+    "hop > win": (ValueError, "NOLA: at hop_length=500", lambda: jaxspec.istft(
+        _spectrum(), n_fft=400, hop_length=500, window="boxcar")),
+    "length": (ValueError, "length must be an int >= 1, got length=0",
+               lambda: jaxspec.istft(_spectrum(), length=0, **STFT)),
+    "no frames": (ValueError, "time axis", lambda: jaxspec.istft(_spectrum(0), **STFT)),
+    # Bands.
+    "n_mels 0": (ValueError, "n_mels must be an int >= 1, got n_mels=0",
+                 lambda: _log_mel(X, n_mels=0)),
+    "f_max": (ValueError, "f_max must be <= sample_rate / 2.*f_max=14000 and sample_rate=16000",
+              lambda: _log_mel(X, f_max=14000)),
+    "f_min negative": (ValueError, "f_min must be >= 0, got f_min=-1",
+                       lambda: _log_mel(X, f_min=-1)),
+    "f_min > f_max": (ValueError, "f_min must be < f_max, got f_min=5000 and f_max=4000",
+                      lambda: _log_mel(X, f_min=5000, f_max=4000)),
+    "sample_rate": (ValueError, "sample_rate must be > 0, got sample_rate=0",
+                    lambda: _log_mel(X, sample_rate=0)),
+    "sample_rate word": (TypeError, "sample_rate must be a real number, got .*'16k'",
+                         lambda: _log_mel(X, sample_rate="16k")),
+    "sample_rate nan": (ValueError, "sample_rate must be finite",
+                        lambda: _log_mel(X, sample_rate=float("nan"))),
+    "mel_scale": (ValueError, "mel_scale must be one of 'slaney', 'htk', 'kaldi'; got .*'mel'",
+                  lambda: _log_mel(X, mel_scale="mel")),
+    "norm": (ValueError, "norm must be one of None, 'slaney', 'peak'; got norm='area'",
+             lambda: _log_mel(X, norm="area")),
+    "norm number": (ValueError, "norm must be > 0", lambda: _log_mel(X, norm=-1)),
+    "norm bool": (TypeError, "norm must be a real number", lambda: _log_mel(X, norm=True)),
+    "shape": (ValueError, "shape must be one of 'triangle'", lambda: jaxspec.filterbank(
+        n_bands=4, shape="square", **BANK)),
+    "domain": (ValueError, "domain must be one of 'hz', 'scale'", lambda: jaxspec.filterbank(
+        n_bands=4, domain="mel", **BANK)),
+    "gammatone domain": (ValueError, 'domain must be "hz" for shape="gammatone"',
+                         lambda: jaxspec.filterbank(
+                             n_bands=4, domain="scale", shape="gammatone", **BANK)),
+    "octave": (ValueError, "f_min must be > 0 on the octave scale", lambda: jaxspec.filterbank(
+        n_bands=4, scale="octave", **BANK)),
+    "scale": (ValueError, "scale must be one of 'linear'", lambda: jaxspec.hz_to_scale(
+        1.0, scale="mels")),
+    "negative Hz": (ValueError, "frequencies must be >= 0", lambda: jaxspec.hz_to_mel([-1.0])),
+    "weights": (ValueError, r"weights must have shape \(bins, bands\)",
+                lambda: jaxspec.apply_filterbank(jnp.ones((3, 4)), jnp.ones(4))),
+    "weights bins": (ValueError, "bins of x must equal that of weights, got .*=4 and .*=5",
+                     lambda: jaxspec.apply_filterbank(jnp.ones((3, 4)), jnp.ones((5, 2)))),
+    # Compression.
+    "power 0": (ValueError, "power must be > 0, got power=0",
+                lambda: jaxspec.spectrogram(X, power=0, **STFT)),
+    "exponent": (ValueError, "exponent must be > 0, got exponent=-2",
+                 lambda: jaxspec.power(_spectrum(), exponent=-2)),
+    "amin": (ValueError, "amin must be >= 1.17549e-38, got amin=0", lambda: jaxspec.ln(X, amin=0)),
+    "amin of a stage": (ValueError, "amin must be > 0, got amin=0", lambda: _log_mel(X, amin=0)),
+    "floor": (ValueError, "floor must be one of 'clamp', 'add'", lambda: _log_mel(X, floor="max")),
+    "floor of dB": (ValueError, 'floor must be "clamp" with log="db"',
+                    lambda: _log_mel(X, log="db", floor="add")),
+    "log": (ValueError, "log must be one of 'ln', 'log10', 'db'", lambda: _log_mel(X, log="log")),
+    "top_db": (ValueError, "top_db must be > 0, got top_db=-80",
+               lambda: _log_mel(X, log="db", top_db=-80)),
+    "top_db of ln": (ValueError, 'top_db must be None with log="ln"',
+                     lambda: _log_mel(X, top_db=80)),
+    "ref": (ValueError, "ref must be one of 'max'; got ref='min'",
+            lambda: jaxspec.power_to_db(X[None], ref="min")),
+    "ref 0": (ValueError, "ref must be > 0", lambda: jaxspec.power_to_db(X, ref=0)),
+    "root": (ValueError, "exponent must be <= 1", lambda: jaxspec.root(X, exponent=2)),
+    "log1p": (ValueError, "scale must be > 0", lambda: jaxspec.log1p(X, scale=0)),
+    "gain": (ValueError, "gain must be <= 1, got gain=1.5",
+             lambda: jaxspec.pcen(X[:, None], gain=1.5)),
+    "smoothing": (ValueError, "smoothing must be > 0", lambda: jaxspec.pcen(
+        X[:, None], smoothing=0)),
+    "start": (ValueError, "start must be one of 'first'", lambda: jaxspec.pcen(
+        X[:, None], start="last")),
+    "start and level": (ValueError, "start has no effect with a level", lambda: jaxspec.pcen(
+        X[:, None], start="zeros", level=jnp.zeros(1))),
+    "time_constant": (ValueError, "time_constant must be > 0",
+                      lambda: jaxspec.smoothing_for_time_constant(
+                          0, sample_rate=16000, hop_length=160)),
+    "coef": (ValueError, "coef must be <= 1, got coef=1.5",
+             lambda: jaxspec.preemphasis(X, coef=1.5)),
+    "first": (ValueError, "first must be one of 'zero'", lambda: jaxspec.preemphasis(
+        X, first="same")),
+    "first and previous": (ValueError, "first has no effect with a previous sample",
+                           lambda: jaxspec.preemphasis(
+                               X, first="replicate", previous=jnp.zeros(()))),
+    # Cepstra.
+    "n_mfcc": (ValueError, "n_out must be <= the number of channels, got n_out=30 and 20",
+               lambda: jaxspec.mfcc(X, n_mels=20, n_mfcc=30, sample_rate=16000, **STFT)),
+    "dct_type": (ValueError, "dct_type must be one of 1, 2, 3, 4; got dct_type=5",
+                 lambda: jaxspec.dct(X[None], dct_type=5)),
+    "dct norm": (ValueError, "norm must be one of 'ortho', None", lambda: jaxspec.dct(
+        X[None], norm="forward")),
+    "n_out": (ValueError, "n_out must be <= n_in, got n_out=5 and n_in=4",
+              lambda: jaxspec.dct(jnp.ones((2, 4)), n_out=5)),
+    "lifter": (ValueError, "lifter must be > 0", lambda: jaxspec.lifter(X[None], lifter=0)),
+    "lifter form": (ValueError, "form must be one of 'kaldi', 'librosa'",
+                    lambda: jaxspec.lifter(X[None], lifter=22, form="htk")),
+    "lifter_form": (ValueError, "lifter_form has no effect without lifter",
+                    lambda: jaxspec.mfcc(
+                        X, n_mels=20, lifter_form="librosa", sample_rate=16000, **STFT)),
+    "width even": (ValueError, "width must be odd and > order, got width=4 and order=1",
+                   lambda: jaxspec.delta(X[:, None], width=4)),
+    "width order": (ValueError, "width=3 and order=3",
+                    lambda: jaxspec.delta(X[:, None], width=3, order=3)),
+    "width frames": (ValueError, "width must be <= the number of frames.*width=9 and 5 frames",
+                     lambda: jaxspec.delta(X[:5, None], edge="interp")),
+    "edge": (ValueError, "edge must be one of 'edge', 'interp'", lambda: jaxspec.delta(
+        X[:, None], edge="wrap")),
+    # Stages and front-ends.
+    "no stages": (ValueError, "at least one stage", lambda: FrontEnd()),
+    "not a stage": (TypeError, "made of stages, got 'mel'", lambda: FrontEnd("mel")),
+    "order": (ValueError, r"stage 1 \(STFT\) takes waveform, but Ln gives features",
+              lambda: FrontEnd(stages.Ln(), stages.STFT(**STFT))),
+    "bins of a bank": (ValueError, r"stage 2 \(Filterbank\) does not fit: .*=201 .*=257",
+                       lambda: FrontEnd(stages.STFT(**STFT), stages.Power(), stages.Filterbank(
+                           sample_rate=16000, n_fft=512, n_bands=20))),
+    "n_fft of a bank": (ValueError, "all stages must state the same n_fft, got .*400.*401",
+                        lambda: FrontEnd(stages.STFT(**STFT), stages.Power(), stages.Filterbank(
+                            sample_rate=16000, n_fft=401, n_bands=20))),
+    "bands": (ValueError, "number of bands must equal n_bands, got .*=20 and n_bands=10",
+              lambda: FrontEnd(stages.Filterbank(n_bands=20, **BANK), stages.PCEN(
+                  learn="all", n_bands=10))),
+    "unknown stage": (ValueError, "stage must be one of .*got stage='Mel'",
+                      lambda: jaxspec.stage_from_dict({"stage": "Mel"})),
+    "no stage": (ValueError, "stage must be one of .*got stage=None",
+                 lambda: jaxspec.stage_from_dict({})),
+    "unknown field": (ValueError, "fields of Ln are amin, floor; got eps",
+                      lambda: jaxspec.stage_from_dict({"stage": "Ln", "eps": 1})),
+    "other class": (ValueError, "must be of a FrontEnd, got one of a Ln",
+                    lambda: FrontEnd.from_dict({"stage": "Ln"})),
+    "name": (ValueError, "name must be one of 'stft'; got name='mel'",
+             lambda: FrontEnd(stages.STFT(**STFT)).replace("mel", n_bands=3)),
+    "layout": (ValueError, "layout must be one of 'fixed', 'gaps', 'free'",
+               lambda: stages.Filterbank(n_bands=4, layout="warp-speed", **BANK)),
+    "learn": (ValueError, "learn must be 'all' or name parameters among .*'gaps', 'widths'",
+              lambda: stages.Filterbank(n_bands=4, layout="gaps", learn="centers", **BANK)),
+    "learn fixed": (ValueError, 'learn has no effect with layout="fixed"',
+                    lambda: stages.Filterbank(n_bands=4, learn=(), **BANK)),
+    "rectangle": (ValueError, 'shape must not be "rectangle" with layout="gaps"',
+                  lambda: stages.Filterbank(n_bands=4, shape="rectangle", layout="gaps", **BANK)),
+    "matrix shape": (ValueError, r"matrix must have shape .* \(201, 4\), got \(3, 4\)",
+                     lambda: stages.Filterbank(n_bands=4, matrix=np.ones((3, 4)), **BANK)),
+    "matrix negative": (ValueError, "matrix must not be negative, got -1",
+                        lambda: stages.Filterbank(n_bands=4, matrix=-np.ones((201, 4)), **BANK)),
+    "matrix gaps": (ValueError, "layout must be .* with a matrix",
+                    lambda: stages.Filterbank(
+                        n_bands=4, layout="gaps", matrix=np.ones((201, 4)), **BANK)),
+    "matrix scale": (ValueError, "scale has no effect on a matrix of your own",
+                     lambda: stages.Filterbank(
+                         n_bands=4, scale="htk", matrix=np.ones((201, 4)), **BANK)),
+    "edges of a matrix": (ValueError, "no edges", lambda: stages.Filterbank(
+        n_bands=4, matrix=np.ones((201, 4)), **BANK).edges({})),
+    "n_bands of pcen": (ValueError, "n_bands is the number of learned parameters",
+                        lambda: stages.PCEN(n_bands=4)),
+    "gain of 1 learned": (ValueError, "gain must lie strictly between 0 and 1 to be learned",
+                          lambda: stages.PCEN(gain=1, learn="gain")),
+    "librosa's first sample": (ValueError, "first must be one of 'zero', 'replicate'",
+                               lambda: stages.PreEmphasis(first="librosa")),
+    "table NaN": (ValueError, "finite values", lambda: jaxspec.Table([np.nan])),
+    "table complex": (TypeError, "real", lambda: jaxspec.Table([1j])),
+    "preset": (ValueError, "name must be one of 'spectrogram'.*got name='mel'",
+               lambda: jaxspec.presets.preset("mel")),
+    "split": (ValueError, "'c' names no parameter; there are a/b",
+              lambda: jaxspec.split({"a": {"b": 1}}, ("c",))),
+    "reach": (ValueError, "stride must be an int >= 1", lambda: jaxspec.Reach(stride=0)),
+    "start share": (ValueError, "strictly between 0 and 1", lambda: jaxspec.parametrize.interval(
+        jnp.zeros(1), start=1.0, low=0, high=1)),
+    "missing field": (ValueError, "a STFT needs n_fft; got hop_length",
+                      lambda: jaxspec.stage_from_dict({"stage": "STFT", "hop_length": 4})),
+    "other sample rate": (ValueError, "sample_rate must be that of the stages.*=8000 and 16000",
+                          lambda: jaxspec.presets.preset("log_mel").frame_times(
+                              3, sample_rate=8000)),
+    "frame times": (ValueError, "sample_rate must be given", lambda: FrontEnd(
+        stages.STFT(**STFT)).frame_times(3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_is_refused(name):
+    error, message, call = CASES[name]
+    with pytest.raises(error, match=message):
+        call()
+    # The same under jit: checks look at what is static only.
+    with pytest.raises(error, match=message):
+        jax.jit(call)()
+
+
+@pytest.mark.parametrize("option", ["n_fft", "hop_length", "win_length"])
+def test_traced_options_are_refused_by_name(option):
+    def call(value):
+        return jaxspec.stft(X, **{"n_fft": 400, option: value})
+
+    with pytest.raises(TypeError, match=f"{option} must be known when the program is traced"):
+        jax.jit(call)(100)
+
+
+def test_a_traced_window_is_no_choice_of_a_stage():
+    def call(window):
+        return stages.STFT(n_fft=400, window=window)(X)
+
+    with pytest.raises(TypeError, match=r"must be concrete.*jaxspec\.stft"):
+        jax.jit(call)(jnp.ones(400))
+
+
+def test_params_must_belong_to_the_stage():
+    bank = stages.Filterbank(n_bands=4, layout="gaps", **BANK)
+    x = jnp.ones((3, 201))
+    for params in ({}, {"gaps": jnp.zeros(5)}, {"gaps": jnp.zeros(4), "widths": jnp.zeros(4)}):
+        with pytest.raises(ValueError, match="params must be those of init"):
+            bank.apply(params, x)
+    with pytest.raises(ValueError, match=r"has parameters \(gaps, widths\)"):
+        bank(x)
+
+
+def test_stages_check_what_they_take():
+    with pytest.raises(TypeError, match="complex spectrum"):
+        stages.Power()(jnp.ones((3, 4)))
+    with pytest.raises(TypeError, match="real"):
+        stages.Ln()(_spectrum())
+    with pytest.raises(ValueError, match="at least 2 dimensions"):
+        stages.Ln()(X)
+    with pytest.raises(ValueError, match=r"number of bins must equal n_fft // 2 \+ 1"):
+        stages.Filterbank(n_bands=4, **BANK)(jnp.ones((3, 4)))
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        stages.Ln().amin = 1
