@@ -21,6 +21,7 @@ from jaxspec._checks import (
     check_real,
     check_time_axis,
 )
+from jaxspec._frames import frame_p, overlap_add_p
 
 __all__ = [
     "PAD_MODES",
@@ -34,12 +35,6 @@ __all__ = [
 ]
 
 PAD_MODES = ("reflect", "constant", "edge", "symmetric", "wrap")
-
-# Up to this many hops in a frame, framing is a concatenation of shifted hop blocks and its
-# transpose a sum of them: plain copies, which XLA runs at memory speed, shards over the batch and
-# transposes without a scatter. Beyond it the program would grow with n_fft / hop_length, so a
-# gather is used.
-_MAX_BLOCKS = 64
 
 _Count = TypeVar("_Count", int, jax.Array, np.ndarray)
 
@@ -228,19 +223,7 @@ def frame(x: jax.Array, *, frame_length: int, hop_length: int) -> jax.Array:
             f"a signal of {x.shape[-1]} samples holds no frame of {frame_length} samples; "
             f"pad the signal, or use center=True, or a shorter frame"
         )
-    count = 1 + (x.shape[-1] - frame_length) // hop_length
-    blocks = -(-frame_length // hop_length)
-    if blocks > _MAX_BLOCKS:
-        start = jax.lax.iota(jnp.int32, count)[:, None] * hop_length
-        return x[..., start + jax.lax.iota(jnp.int32, frame_length)]
-    #  x      | block 0 | block 1 | block 2 | block 3 | …     blocks of one hop
-    #  frames   block t, block t + 1, …, block t + blocks - 1, cut to frame_length
-    needed = (count + blocks - 1) * hop_length
-    missing = max(needed - x.shape[-1], 0)  # the last hop may be incomplete
-    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)])[..., :needed]
-    hops = x.reshape(*x.shape[:-1], count + blocks - 1, hop_length)
-    shifted = [hops[..., j : j + count, :] for j in range(blocks)]
-    return jnp.concatenate(shifted, axis=-1)[..., :frame_length]
+    return frame_p.bind(x, frame_length=frame_length, hop_length=hop_length)
 
 
 def overlap_add(frames: jax.Array, *, hop_length: int) -> jax.Array:
@@ -266,18 +249,5 @@ def overlap_add(frames: jax.Array, *, hop_length: int) -> jax.Array:
         )
     hop_length = check_positive_int("hop_length", hop_length)
     check_time_axis("frames", frames, axis=-2)
-    *batch, count, frame_length = frames.shape
-    total = (count - 1) * hop_length + frame_length
-    blocks = -(-frame_length // hop_length)
-    if blocks > _MAX_BLOCKS:
-        start = jax.lax.iota(jnp.int32, count)[:, None] * hop_length
-        position = start + jax.lax.iota(jnp.int32, frame_length)
-        return jnp.zeros((*batch, total), frames.dtype).at[..., position].add(frames)
-    # Each frame is cut into hops; the j-th hops of all frames together are the signal moved by
-    # j hops, so the result is the sum of `blocks` shifted copies.
-    lead = [(0, 0)] * len(batch)
-    frames = jnp.pad(frames, [*lead, (0, 0), (0, blocks * hop_length - frame_length)])
-    hops = frames.reshape(*batch, count, blocks, hop_length)
-    moved = [jnp.pad(hops[..., j, :], [*lead, (j, blocks - 1 - j), (0, 0)]) for j in range(blocks)]
-    summed = sum(moved[1:], start=moved[0])
-    return summed.reshape(*batch, (count + blocks - 1) * hop_length)[..., :total]
+    total = (frames.shape[-2] - 1) * hop_length + frames.shape[-1]
+    return overlap_add_p.bind(frames, hop_length=hop_length, length=total)

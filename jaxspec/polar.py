@@ -63,7 +63,8 @@ def power(spectrum: jax.Array, *, exponent: float = 2.0) -> jax.Array:
     exponent = check_number("exponent", exponent, above=0)
     spectrum = _check_complex(spectrum)
     if exponent == 2:
-        return spectrum.real**2 + spectrum.imag**2
+        square = spectrum.real**2 + spectrum.imag**2
+        return jnp.minimum(square, float(jnp.finfo(square.dtype).max))
     return magnitude_to_power(_magnitude(spectrum), exponent)
 
 

@@ -65,7 +65,8 @@ FUNCTIONS = {
     "stft": lambda x: _parts(jaxspec.stft(x, **STFT)),
     "istft": lambda x: jaxspec.istft(jaxspec.stft(x, **STFT), **STFT),
     "magnitude": lambda x: jaxspec.magnitude(jaxspec.stft(x, **STFT)),
-    "phase": lambda x: jaxspec.phase(jaxspec.stft(x, **STFT)),
+    # The phase itself jumps by a turn.
+    "phase": lambda x: jnp.sin(1 + jaxspec.phase(jaxspec.stft(x, **STFT))),
     **{
         f"power {p}": lambda x, p=p: jaxspec.power(jaxspec.stft(x, **STFT), exponent=p)
         for p in POWERS
