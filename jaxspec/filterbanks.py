@@ -39,6 +39,7 @@ DOMAINS = ("hz", "scale")
 
 # A Gaussian is half as wide at half its height as a triangle of the same edges is at its foot.
 _EDGES_TO_SIGMA = 1 / (4 * float(np.sqrt(2 * np.log(2))))
+_LOWEST_HZ = 1e-3
 _GAMMATONE_ORDER = 4
 _GAMMATONE_BANDWIDTH = 1.019  # of the ERB: a 4th-order gammatone then has that very ERB
 
@@ -250,6 +251,8 @@ def draw(
     """
     xp: ModuleType = jnp if isinstance(edges, jax.Array) else np
     bins = xp.asarray(bins, edges.dtype)
+    if domain == "scale" and scale == "octave":
+        bins = xp.maximum(bins, _LOWEST_HZ)  # 0 Hz is infinitely many octaves away
     position, points = (
         (bins, edges)
         if domain == "hz"

@@ -130,7 +130,7 @@ class FrontEnd(Stage):
             names.append(f"{stage.name}_{before + 1}" if before else stage.name)
         return tuple(names)
 
-    def __getitem__(self, name: str | int) -> Stage:
+    def __getitem__(self, name: str | int) -> Any:
         """The stage of this name or position."""
         if isinstance(name, int):
             return self.stages[name]
