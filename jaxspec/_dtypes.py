@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["as_computed", "compute_dtype"]
+__all__ = ["as_computed", "as_returned", "compute_dtype"]
 
 
 def compute_dtype(dtype: Any) -> Any:
@@ -18,3 +18,14 @@ def compute_dtype(dtype: Any) -> Any:
 def as_computed(x: jax.Array) -> jax.Array:
     """``x`` in its computation dtype (see `compute_dtype`)."""
     return x.astype(compute_dtype(x.dtype))
+
+
+def as_returned(y: jax.Array, dtype: Any) -> jax.Array:
+    """``y`` in the dtype of the input; in half precision held inside its finite range.
+
+    float16 ends at 65504, which the power of a loud tone exceeds.
+    """
+    if compute_dtype(dtype) == dtype:
+        return y.astype(dtype)
+    most = float(jnp.finfo(dtype).max)
+    return jnp.clip(y, -most, most).astype(dtype)

@@ -16,7 +16,7 @@ from jaxspec._checks import (
     check_real,
     check_time_axis,
 )
-from jaxspec._dtypes import as_computed
+from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.filterbanks import apply_filterbank
 
 __all__ = [
@@ -134,7 +134,7 @@ def lifter(x: jax.Array, *, lifter: float, form: str = "kaldi") -> jax.Array:
     x = check_real("x", x, ndim=2)
     wide = as_computed(x)
     weights = lifter_weights(x.shape[-1], lifter=lifter, form=form)
-    return (wide * jnp.asarray(weights, wide.dtype)).astype(x.dtype)
+    return as_returned(wide * jnp.asarray(weights, wide.dtype), x.dtype)
 
 
 def delta(x: jax.Array, *, width: int = 9, order: int = 1, edge: str = "edge") -> jax.Array:
@@ -183,7 +183,7 @@ def delta(x: jax.Array, *, width: int = 9, order: int = 1, edge: str = "edge") -
         # The order-th derivative of a polynomial of degree order is constant: what the fit of the
         # first and last window says of its middle holds for its ends.
         y = delta_edges(delta_taps(x, width=width, order=order), width=width)
-    return y.astype(narrow.dtype)
+    return as_returned(y, narrow.dtype)
 
 
 def check_delta(width: int, order: int, edge: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number, check_real, check_time_axis
-from jaxspec._dtypes import as_computed
+from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.powers import magnitude_to_power
 
 __all__ = [
@@ -56,7 +56,7 @@ def ln(x: jax.Array, *, amin: float = 1e-10, floor: str = "clamp") -> jax.Array:
       >>> jaxspec.ln(jnp.array([0.0, 1.0]), amin=1e-3).round(4)
       Array([-6.9078,  0.    ], dtype=float32)
     """
-    return _log(x, amin, floor).astype(jnp.asarray(x).dtype)
+    return as_returned(_log(x, amin, floor), jnp.asarray(x).dtype)
 
 
 def log10(x: jax.Array, *, amin: float = 1e-10, floor: str = "clamp") -> jax.Array:
@@ -70,7 +70,7 @@ def log10(x: jax.Array, *, amin: float = 1e-10, floor: str = "clamp") -> jax.Arr
       >>> jaxspec.log10(jnp.array([0.0, 100.0])).round(3)
       Array([-10.,   2.], dtype=float32)
     """
-    return (_log(x, amin, floor) / math.log(10)).astype(jnp.asarray(x).dtype)
+    return as_returned(_log(x, amin, floor) / math.log(10), jnp.asarray(x).dtype)
 
 
 def _log(x: jax.Array, amin: float, floor: str) -> jax.Array:
@@ -153,7 +153,7 @@ def _decibel(
         check_time_axis("x", x, axis=-2)
         peak = jnp.max(decibels, axis=(-2, -1), keepdims=True)
         decibels = jnp.maximum(decibels, peak - top_db)
-    return decibels.astype(narrow.dtype)
+    return as_returned(decibels, narrow.dtype)
 
 
 def db_to_power(x: jax.Array, *, ref: float = 1.0) -> jax.Array:
@@ -184,7 +184,8 @@ def _from_decibel(x: jax.Array, ref: float, *, per_decade: float) -> jax.Array:
     wide = as_computed(x)
     # Held at the largest finite value; the margin covers the rounding of the exponential.
     most = math.log(float(jnp.finfo(wide.dtype).max)) - max(math.log(ref), 0) - 1e-3
-    return (ref * jnp.exp(jnp.minimum(wide * (math.log(10) / per_decade), most))).astype(x.dtype)
+    y = ref * jnp.exp(jnp.minimum(wide * (math.log(10) / per_decade), most))
+    return as_returned(y, x.dtype)
 
 
 def root(x: jax.Array, *, exponent: float = 1 / 3) -> jax.Array:
@@ -205,7 +206,7 @@ def root(x: jax.Array, *, exponent: float = 1 / 3) -> jax.Array:
     """
     x = check_real("x", x, ndim=0)
     exponent = check_number("exponent", exponent, above=0, at_most=1)
-    return magnitude_to_power(jnp.maximum(as_computed(x), 0), exponent).astype(x.dtype)
+    return as_returned(magnitude_to_power(jnp.maximum(as_computed(x), 0), exponent), x.dtype)
 
 
 def log1p(x: jax.Array, *, scale: float = 1.0) -> jax.Array:
@@ -222,4 +223,4 @@ def log1p(x: jax.Array, *, scale: float = 1.0) -> jax.Array:
     """
     x = check_real("x", x, ndim=0)
     scale = check_number("scale", scale, above=0)
-    return jnp.log1p(scale * jnp.maximum(as_computed(x), 0)).astype(x.dtype)
+    return as_returned(jnp.log1p(scale * jnp.maximum(as_computed(x), 0)), x.dtype)

@@ -113,7 +113,8 @@ def mel_spectrogram(
       (2, 101, 80)
 
     Reference:
-      ``librosa.feature.melspectrogram`` with ``pad_mode="constant"``;
+      ``librosa.feature.melspectrogram``, whose own defaults are ``n_fft=2048, hop_length=512,
+      n_mels=128, pad_mode="constant"``;
       ``torchaudio.transforms.MelSpectrogram`` with ``mel_scale="htk", norm=None``.
     """
     stages = _spectrogram_stages(
@@ -278,7 +279,9 @@ def mfcc(
       (2, 101, 13)
 
     Reference:
-      S. Davis and P. Mermelstein, IEEE TASSP 28(4), 1980. Values as ``librosa.feature.mfcc``.
+      S. Davis and P. Mermelstein, IEEE TASSP 28(4), 1980. Values as ``librosa.feature.mfcc``,
+      whose own defaults are ``n_fft=2048, hop_length=512, n_mels=128, pad_mode="constant",
+      n_mfcc=20``.
     """
     stages = _spectrogram_stages(
         n_fft=n_fft,

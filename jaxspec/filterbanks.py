@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_real, check_same
-from jaxspec._dtypes import as_computed
+from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.framing import fft_frequencies
 from jaxspec.scales import MEL_SCALES, SCALES, erb_bandwidth, hz_to_scale, scale_to_hz
 
@@ -342,4 +342,4 @@ def apply_filterbank(x: jax.Array, weights: jax.Array | np.ndarray) -> jax.Array
     check_same("the number of bins of x", x.shape[-1], "that of weights", weights.shape[0])
     wide = as_computed(x)
     bands = jnp.matmul(wide, jnp.asarray(weights, wide.dtype), precision=jax.lax.Precision.HIGHEST)
-    return bands.astype(x.dtype)
+    return as_returned(bands, x.dtype)

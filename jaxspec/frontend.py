@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxspec._checks import check_choice, check_number
 from jaxspec.framing import fft_frequencies, frame_times
-from jaxspec.stage import Params, Reach, Stage
+from jaxspec.stage import Carry, Params, Reach, Stage
 from jaxspec.stages import DCT, STFT, Filterbank
 
 __all__ = ["FrontEnd"]
@@ -159,6 +159,21 @@ class FrontEnd(Stage):
             for name, stage, stage_key in zip(self.names, self.stages, keys, strict=True)
         }
         return {name: value for name, value in params.items() if value}
+
+    def extend(self, x: jax.Array) -> jax.Array:
+        raise NotImplementedError(self._as_a_whole("extend"))
+
+    def initial_carry(self, params: Params, x: jax.Array) -> Carry:
+        raise NotImplementedError(self._as_a_whole("initial_carry"))
+
+    def advance(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+        raise NotImplementedError(self._as_a_whole("advance"))
+
+    def _as_a_whole(self, method: str) -> str:
+        return (
+            f"FrontEnd.{method}: a front-end is evaluated as a whole (apply); to compute piece by "
+            f"piece, use the {method} of its stages one after the other"
+        )
 
     def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
         for name, stage in zip(self.names, self.stages, strict=True):

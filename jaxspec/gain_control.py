@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_real, check_time_axis
-from jaxspec._dtypes import as_computed
+from jaxspec._dtypes import as_computed, as_returned
 
 __all__ = [
     "STARTS",
@@ -75,8 +75,8 @@ def exponential_smoothing(
         return after, after
 
     last, smoothed = jax.lax.scan(step, level, jnp.moveaxis(x, -2, 0))
-    smoothed = jnp.moveaxis(smoothed, 0, -2).astype(narrow.dtype)
-    return smoothed, last.astype(narrow.dtype)
+    smoothed = as_returned(jnp.moveaxis(smoothed, 0, -2), narrow.dtype)
+    return smoothed, as_returned(last, narrow.dtype)
 
 
 def starting_level(x: jax.Array, *, start: str) -> jax.Array:
@@ -191,7 +191,7 @@ def pcen(
     if level is None:
         level = starting_level(x, start=start)
     smoothed, last = exponential_smoothing(x, smoothing=smoothing, level=level)
-    y = _compress(x, smoothed, gain, bias, power, eps).astype(narrow.dtype)
+    y = as_returned(_compress(x, smoothed, gain, bias, power, eps), narrow.dtype)
     return (y, last) if return_level else y
 
 

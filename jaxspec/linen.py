@@ -25,7 +25,9 @@ class Features(nn.Module):
         fixed stage has neither: its tables are part of the program.
       param_dtype: dtype of parameters and constants.
 
-    The output is that of ``stage.apply`` for the same parameters, bit for bit.
+    The output is that of ``stage.apply`` for the same parameters, bit for bit. To train something
+    else later, join the collections and divide them anew:
+    ``jaxspec.split(jaxspec.merge(variables["params"], variables["constants"]), train)``.
 
     Raises:
       ValueError: if ``train`` names no parameter of the stage.

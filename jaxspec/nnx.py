@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxspec.learning import Names, merge, split
+from jaxspec.learning import Names, leaf_paths, split
 from jaxspec.stage import Params, Stage
 
 __all__ = ["Constant", "Features"]
@@ -30,7 +30,9 @@ class Features(nnx.Module):
       rngs: its ``params`` stream seeds the start; not needed by stages that start at zero, as
         all of the library's do.
 
-    The output is that of ``stage.apply`` for the same parameters, bit for bit.
+    The output is that of ``stage.apply`` for the same parameters, bit for bit. All values lie in
+    one tree, ``values``, whatever ``train`` says: a checkpoint of a frozen front-end fits a
+    trained one, and `set_params` takes parameters from anywhere.
 
     Raises:
       ValueError: if ``train`` names no parameter of the stage.
@@ -38,11 +40,12 @@ class Features(nnx.Module):
     Example:
       >>> import jax, jax.numpy as jnp, jaxspec, jaxspec.nnx
       >>> from flax import nnx
-      >>> features = jaxspec.nnx.Features(jaxspec.presets.preset("learnable_mel"))
+      >>> frontend = jaxspec.presets.preset("learnable_mel")
+      >>> features = jaxspec.nnx.Features(frontend, train=("filterbank/gaps",))
       >>> features(jnp.zeros((2, 16000))).shape
       (2, 101, 40)
       >>> jax.tree.map(jnp.shape, nnx.to_pure_dict(nnx.state(features, nnx.Param)))
-      {'trained': {'filterbank': {'gaps': (41,), 'widths': (40,)}}}
+      {'values': {'filterbank': {'gaps': (41,)}}}
     """
 
     def __init__(
@@ -55,30 +58,45 @@ class Features(nnx.Module):
     ) -> None:
         self.stage = stage
         key = jax.random.key(0) if rngs is None else rngs.params()
-        trained, constant = split(stage.init(key, dtype=param_dtype), train)
-        self.trained = _variables(trained, nnx.Param)
-        self.constant = _variables(constant, Constant)
+        start = stage.init(key, dtype=param_dtype)
+        trained, _ = split(start, train)
+        self.values = _variables(start, set(leaf_paths(trained)))
 
     def params(self) -> Params:
         """All parameters of the stage as plain nested dictionaries of arrays."""
-        return merge(_values(self.trained), _values(self.constant))
+        return _plain(self.values)
+
+    def set_params(self, params: Params) -> None:
+        """Take the values of all parameters from nested dictionaries, as `params` gives them."""
+        self.stage.check_params(params)
+        _assign(self.values, params)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``stage.apply`` with the module's parameters."""
         return self.stage.apply(self.params(), x)
 
 
-def _variables(params: Params, kind: type[nnx.Variable]) -> nnx.Dict:
+def _variables(params: Params, trained: set[str], prefix: str = "") -> nnx.Dict:
     return nnx.Dict(
         {
-            name: _variables(value, kind) if isinstance(value, dict) else kind(value)
+            name: _variables(value, trained, f"{prefix}{name}/")
+            if isinstance(value, dict)
+            else (nnx.Param if f"{prefix}{name}" in trained else Constant)(value)
             for name, value in params.items()
         }
     )
 
 
-def _values(variables: Any) -> Params:
+def _plain(variables: Any) -> Params:
     return {
-        name: _values(value) if isinstance(value, nnx.Dict) else value[...]
+        name: _plain(value) if isinstance(value, nnx.Dict) else value[...]
         for name, value in variables.items()
     }
+
+
+def _assign(variables: Any, params: Params) -> None:
+    for name, value in params.items():
+        if isinstance(value, dict):
+            _assign(variables[name], value)
+        else:
+            variables[name][...] = jnp.asarray(value, variables[name].dtype)

@@ -25,6 +25,9 @@ def preset(name: str, *, sample_rate: float = 16000) -> FrontEnd:
     - ``"gammatone"``: 64 gammatone bands from 50 Hz on the ERB scale, natural logarithm.
     - ``"learnable_mel"``: ``"log_mel"`` with 40 Gaussian bands whose centres and widths learn.
 
+    To change a choice, use `FrontEnd.replace`:
+    ``preset("log_mel").replace("filterbank", n_bands=40)``.
+
     Args:
       name: one of these.
       sample_rate: Hz.

@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_positive_int, check_real, check_spectrum, check_time_axis
-from jaxspec._dtypes import as_computed
+from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.table import Table
 
 __all__ = ["Carry", "Params", "Reach", "Stage", "stage_from_dict", "stage_types"]
@@ -48,8 +48,9 @@ class Reach:
     """Which input positions an output position depends on.
 
     Output ``t`` depends on the positions ``t * stride - before … t * stride + after`` of the
-    input; with ``past`` also on all earlier ones, through a carry; with ``clip`` on the whole
-    clip. Beyond the ends of a clip stand positions that the stage's edge rule makes from the
+    input (those at the ends possibly with a weight of 0, as under a window shorter than its frame);
+    with ``past`` also on all earlier ones, through a carry; with ``clip`` on the whole clip.
+    Beyond the ends of a clip stand positions that the stage's edge rule makes from the
     ``before + 1`` first or ``after + 1`` last ones.
 
     Example:
@@ -176,7 +177,7 @@ class Stage(abc.ABC):
           ValueError: if ``x`` has the wrong shape or ``params`` do not belong to this stage.
         """
         x = self._checked(x)
-        self._check_params(params)
+        self.check_params(params)
         return _apply(self, params, x)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -202,14 +203,15 @@ class Stage(abc.ABC):
             self.channels(array.shape[-1])
         return array
 
-    def _check_params(self, params: Any) -> None:
+    def check_params(self, params: Any) -> None:
+        """Refuse parameters whose names or shapes are not those of `init`."""
         expected = self.param_shapes()
-        wanted = {jax.tree_util.keystr(k): v.shape for k, v in _leaves(expected)}
-        given = {jax.tree_util.keystr(k): jnp.shape(v) for k, v in _leaves(params)}
+        wanted = {_path(k): v.shape for k, v in _leaves(expected)}
+        given = {_path(k): jnp.shape(v) for k, v in _leaves(params)}
         if wanted != given:
             raise ValueError(
-                f"params must be those of init, {wanted or '{}'} for {type(self).__name__}; got "
-                f"{given or '{}'}"
+                f"params must be those of {type(self).__name__}.init: {_listed(wanted)}; got "
+                f"{_listed(given)}"
             )
 
     # How a stage is written down.
@@ -256,12 +258,20 @@ def _apply(stage: Stage, params: Params, x: jax.Array) -> jax.Array:
     if stage.takes == "spectrum":
         return stage.evaluate(params, x)
     y = stage.evaluate(params, as_computed(x))
-    return y if jnp.iscomplexobj(y) else y.astype(x.dtype)
+    return y if jnp.iscomplexobj(y) else as_returned(y, x.dtype)
 
 
 @lru_cache(maxsize=1024)
 def _param_shapes(stage: Stage) -> Params:
     return jax.eval_shape(stage.init, jax.random.key(0))
+
+
+def _path(keys: Any) -> str:
+    return "/".join(str(getattr(key, "key", key)) for key in keys)
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{path} {shape}" for path, shape in shapes.items()) or "none"
 
 
 def _leaves(params: Any) -> list[tuple[Any, Any]]:
@@ -287,6 +297,11 @@ def stage_from_dict(description: Mapping[str, Any]) -> Stage:
       >>> jaxspec.stage_from_dict({"stage": "Power", "exponent": 1.0})
       Power(exponent=1.0)
     """
+    if not isinstance(description, Mapping):
+        raise TypeError(
+            f"description must be a dictionary as to_dict makes it (of JSON text, json.loads), got "
+            f"a {type(description).__name__}"
+        )
     fields = dict(description)
     name = fields.pop("stage", None)
     if name not in _REGISTRY:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_real, check_time_axis
-from jaxspec._dtypes import as_computed
+from jaxspec._dtypes import as_computed, as_returned
 
 __all__ = ["FIRST_SAMPLE_RULES", "pcm_to_float", "preemphasis", "sample_before"]
 
@@ -84,7 +84,7 @@ def preemphasis(
     else:
         before = jnp.broadcast_to(jnp.asarray(previous, x.dtype), x.shape[:-1])[..., None]
     extended = jnp.concatenate([before, x], axis=-1)
-    return (extended[..., 1:] - coef * extended[..., :-1]).astype(narrow.dtype)
+    return as_returned(extended[..., 1:] - coef * extended[..., :-1], narrow.dtype)
 
 
 def sample_before(x: jax.Array, *, coef: float, first: str) -> jax.Array:

@@ -246,6 +246,10 @@ CASES = {
     "reach": (ValueError, "stride must be an int >= 1", lambda: jaxspec.Reach(stride=0)),
     "start share": (ValueError, "strictly between 0 and 1", lambda: jaxspec.parametrize.interval(
         jnp.zeros(1), start=1.0, low=0, high=1)),
+    "JSON text": (TypeError, "description must be a dictionary.*json.loads.*got a str",
+                  lambda: jaxspec.stage_from_dict('{"stage": "Ln"}')),
+    "pieces of a front-end": (NotImplementedError, "evaluated as a whole",
+                              lambda: jaxspec.presets.preset("log_mel").extend(X)),
     "missing field": (ValueError, "a STFT needs n_fft; got hop_length",
                       lambda: jaxspec.stage_from_dict({"stage": "STFT", "hop_length": 4})),
     "other sample rate": (ValueError, "sample_rate must be that of the stages.*=8000 and 16000",
@@ -287,7 +291,9 @@ def test_params_must_belong_to_the_stage():
     bank = stages.Filterbank(n_bands=4, layout="gaps", **BANK)
     x = jnp.ones((3, 201))
     for params in ({}, {"gaps": jnp.zeros(5)}, {"gaps": jnp.zeros(4), "widths": jnp.zeros(4)}):
-        with pytest.raises(ValueError, match="params must be those of init"):
+        with pytest.raises(
+            ValueError, match=r"params must be those of Filterbank.init: gaps \(5,\), widths \(4,\)"
+        ):
             bank.apply(params, x)
     with pytest.raises(ValueError, match=r"has parameters \(gaps, widths\)"):
         bank(x)

@@ -64,7 +64,7 @@ def test_linen_and_nnx_equal_apply(case):
     module = jaxspec.nnx.Features(stage, train=train)
     nnx.update(module, _shift(nnx.state(module)))
     assert np.array_equal(module(x), expected)
-    of_module = nnx.to_pure_dict(nnx.state(module, nnx.Param)).get("trained", {})
+    of_module = nnx.to_pure_dict(nnx.state(module, nnx.Param)).get("values", {})
     assert jax.tree.structure(of_module) == jax.tree.structure(trained)
 
     # Gradients too.
@@ -77,7 +77,7 @@ def test_linen_and_nnx_equal_apply(case):
         shifted.get("params", {})
     )
     of_nnx = nnx.grad(lambda m: jnp.sum(weights * m(x)))(module)
-    of_nnx = nnx.to_pure_dict(of_nnx).get("trained", {})
+    of_nnx = nnx.to_pure_dict(of_nnx).get("values", {})
     for other in (of_linen, of_nnx):
         for a, b in zip(jax.tree.leaves(of_apply), jax.tree.leaves(other), strict=True):
             assert np.allclose(a, b, rtol=1e-6, atol=1e-7)
@@ -195,6 +195,22 @@ def test_nnx_in_a_model_under_jit():
     losses = [float(step(model, optimiser)) for _ in range(5)]
     assert losses[-1] < losses[0]
     assert np.abs(model.features.params()["filterbank"]["gaps"]).max() > 1e-3
+
+
+def test_a_frozen_checkpoint_fits_a_trained_module():
+    stage = _frontend()
+    x = _input(stage)
+    frozen = jaxspec.nnx.Features(stage, train=("pcen",))
+    nnx.update(frozen, _shift(nnx.state(frozen)))
+    thawed = jaxspec.nnx.Features(stage)
+    assert not np.array_equal(thawed(x), frozen(x))
+    thawed.set_params(frozen.params())
+    assert np.array_equal(thawed(x), frozen(x))
+    assert jax.tree.structure(nnx.to_pure_dict(nnx.state(thawed))) == jax.tree.structure(
+        nnx.to_pure_dict(nnx.state(frozen))
+    )
+    with pytest.raises(ValueError, match="params must be those of"):
+        thawed.set_params({"pcen": {}})
 
 
 def test_half_precision_parameters():
