@@ -6,13 +6,15 @@ import dataclasses
 import re
 import sys
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxspec import audio
 
-__all__ = ["N_FOLDS", "Recordings", "folder", "instruments"]
+__all__ = ["N_FOLDS", "Recordings", "folder", "instruments", "of_one_length", "read"]
 
 N_FOLDS = 5
 LONGEST = 4.0  # seconds, where no other length is asked for
@@ -32,6 +34,7 @@ class Recordings:
       labels: the name of every label.
       sample_rate: Hz.
       skipped: files that could not be read, with the reason.
+      notes: what was done to the files and may matter, in one line each.
     """
 
     x: np.ndarray
@@ -41,6 +44,7 @@ class Recordings:
     labels: tuple[str, ...]
     sample_rate: int
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def n_folds(self) -> int:
@@ -76,7 +80,7 @@ def folder(
 ) -> Recordings:
     """The recordings ``root/label/*.wav`` (or flac, ogg, mp3), read, cut and padded.
 
-    A file that cannot be read is named on stderr and left out.
+    A file that cannot be read is named on stderr and left out. Several channels are averaged.
 
     Args:
       root: a folder with one folder for each label.
@@ -88,27 +92,37 @@ def folder(
         or the instrument there. By default every file is a group by itself.
 
     Raises:
-      ValueError: if fewer than two labels or fewer than two groups have a readable file.
+      ValueError: if fewer than two labels or fewer than two groups have a readable file, or no
+        label has files in two folds.
     """
     root = Path(root)
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder")
+    direct = sum(path.parent == root for path in audio.audio_files(root))
     clips: list[np.ndarray] = []
     paths: list[Path] = []
+    rates: list[int] = []
+    lengths: list[float] = []
     skipped: list[str] = []
     folders = sorted(path for path in root.iterdir() if path.is_dir())
     for path in (path for label in folders for path in audio.audio_files(label)):
         try:
-            clip, _ = audio.load(path, sample_rate=sample_rate, duration=seconds or LONGEST)
-            if not np.isfinite(clip).all():
-                raise ValueError(f"cannot use {path}: it holds NaN or infinite samples")
+            clip = read(path, sample_rate=sample_rate, seconds=seconds or LONGEST)
+            rate, length = _rate_and_seconds(path)
         except ValueError as error:
             skipped.append(str(error))
             print(f"skipped: {error}", file=sys.stderr)
             continue
         clips.append(clip)
         paths.append(path.relative_to(root))
+        rates.append(rate)
+        lengths.append(length)
     labels = sorted({path.parts[0] for path in paths})
+    if len(labels) < 2 and direct:
+        raise ValueError(
+            f"{direct} recording(s) lie directly in {root}: each belongs in a subfolder named "
+            f"after its label ({root / 'LABEL' / 'x.wav'}), of which there must be at least two"
+        )
     if len(labels) < 2:
         raise ValueError(
             f"{root} must hold a folder of readable recordings for each of at least two labels; "
@@ -118,17 +132,105 @@ def folder(
         samples = int(np.percentile([len(clip) for clip in clips], 90))
     else:
         samples = max(round(sample_rate * seconds), 1)
-    x = np.zeros((len(clips), samples), np.float32)
-    for row, clip in zip(x, clips, strict=True):
-        row[: len(clip)] = clip[:samples]
+    names = [path.as_posix() for path in paths]
+    y = np.array([labels.index(path.parts[0]) for path in paths], np.int32)
+    fold = _folds(paths, group_by)
+    if all(len(set(fold[y == label])) == 1 for label in range(len(labels))):
+        raise ValueError(
+            f"every label of {root} has a single recording (or a single group of --group-by): "
+            f"what is held out would be of labels without any training"
+        )
+    notes = (
+        _note_direct(direct, root),
+        _note_rates(rates, sample_rate),
+        _note_lengths(lengths, names, samples, sample_rate),
+        _note_few(np.bincount(y), labels),
+    )
     return Recordings(
-        x=x,
-        y=np.array([labels.index(path.parts[0]) for path in paths], np.int32),
-        fold=_folds(paths, group_by),
-        names=tuple(path.as_posix() for path in paths),
+        x=of_one_length(clips, samples),
+        y=y,
+        fold=fold,
+        names=tuple(names),
         labels=tuple(labels),
         sample_rate=sample_rate,
         skipped=tuple(skipped),
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def read(path: Path, *, sample_rate: int, seconds: float) -> np.ndarray:
+    """The first seconds of a file, its channels averaged: float32 ``(samples,)``.
+
+    Raises:
+      ValueError: if it cannot be read, is empty or holds a NaN or an infinite sample.
+    """
+    clip, _ = audio.load(path, sample_rate=sample_rate, duration=seconds)
+    if not np.isfinite(clip).all():
+        raise ValueError(f"cannot use {path}: it holds NaN or infinite samples")
+    return clip
+
+
+def of_one_length(clips: Sequence[np.ndarray], samples: int) -> np.ndarray:
+    """Clips cut, or padded with zeros: float32 ``(clips, samples)``."""
+    x = np.zeros((len(clips), samples), np.float32)
+    for row, clip in zip(x, clips, strict=True):
+        row[: len(clip)] = clip[:samples]
+    return x
+
+
+def _rate_and_seconds(path: Path) -> tuple[int, float]:
+    """The sample rate of a file that `audio.load` could read, and the duration of all of it."""
+    import soundfile
+
+    info = soundfile.info(str(path))
+    return info.samplerate, info.frames / info.samplerate
+
+
+# What was done to the files, each in one line or none.
+
+
+def _note_direct(direct: int, root: Path) -> str:
+    return f"Left out: {direct} recording(s) directly in {root}, without a label." * (direct > 0)
+
+
+def _note_rates(rates: Sequence[int], sample_rate: int) -> str:
+    if max(rates) <= sample_rate:
+        return ""
+    counts = sorted(Counter(rates).items(), reverse=True)
+    found = ", ".join(f"{rate} Hz ({count} file(s))" for rate, count in counts)
+    return (
+        f"Sample rates: {found}. All are resampled to {sample_rate} Hz, which drops what lies "
+        f"above {sample_rate / 2:g} Hz (see --sample-rate)."
+    )
+
+
+def _note_lengths(
+    lengths: Sequence[float], names: Sequence[str], samples: int, sample_rate: int
+) -> str:
+    wanted = samples / sample_rate
+    # In samples: a duration may differ by a part of one.
+    counts = np.array([round(length * sample_rate) for length in lengths])
+    cut, padded = int((counts > samples).sum()), int((counts < samples).sum())
+    if not cut + padded:
+        return ""
+    note = f"Lengths: {cut} cut, {padded} padded with zeros to {wanted:.2f} s"
+    tiny = int((counts < samples / 10).sum())
+    if tiny:
+        shortest = int(np.argmin(lengths))
+        note += (
+            f"; {tiny} shorter than a tenth of it, the shortest {names[shortest]} with "
+            f"{lengths[shortest]:.3g} s"
+        )
+    return f"{note}."
+
+
+def _note_few(counts: np.ndarray, labels: Sequence[str]) -> str:
+    few = [f"{label} ({n})" for label, n in zip(labels, counts, strict=True) if n < N_FOLDS]
+    if not few:
+        return ""
+    return (
+        f"Warning: fewer than {N_FOLDS} recordings of {', '.join(few)}: such a label may be "
+        f"missing in training or in what is held out."
     )
 
 

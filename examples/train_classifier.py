@@ -2,6 +2,7 @@
 
     python examples/train_classifier.py                    # the embedded instruments
     python examples/train_classifier.py --data DIR         # your own: DIR/label/*.wav
+    python examples/train_classifier.py --predict FILE     # what does the trained model hear?
 
 Trains with fixed log-mel bands and with bands whose centres and widths are learned, for each
 number of bands and each fold, and prints what that does to the accuracy. Writes into ``out``:
@@ -9,7 +10,8 @@ number of bands and each fold, and prints what that does to the accuracy. Writes
 - ``filters.png``: the filters before and after training
 - ``features.png``: what the trained front-ends make of one held-out recording
 - ``results.json``: all numbers
-- ``frontend.json`` and ``model/``: the trained model
+- ``frontend.json``, ``model/`` and ``settings.json``: the trained model with the first number of
+  learned bands, of fold 0 and seed 0 (``--predict`` reads it from there)
 
 It needs ``pip install "jaxspec-audio[examples]"``.
 """
@@ -39,8 +41,8 @@ from tqdm import tqdm
 from jaxspec import FrontEnd, plotting, stages
 from jaxspec.linen import Features
 
-WRITTEN = ("filters.png", "features.png", "results.json", "frontend.json", "model")
-PATHS = ("data", "out")  # options that say nothing about the experiment
+WRITTEN = ("filters.png", "features.png", "results.json", "frontend.json", "settings.json", "model")
+NO_SETTINGS = ("data", "out", "predict")  # options that say nothing about the experiment
 LEARNING_RATES = {"cnn": 5e-3, "transformer": 2e-3}
 BATCH = 64
 CHUNK = 20  # steps compiled into one loop, between two updates of the progress bar
@@ -187,12 +189,12 @@ def make_trainer(
 
 
 @partial(jax.jit, static_argnums=0)
-def predict(model: Classifier, variables: Any, x: jax.Array) -> jax.Array:
-    """The label of every clip, as an index; computed batch by batch to bound the memory."""
+def evaluate(model: Classifier, variables: Any, x: jax.Array) -> jax.Array:
+    """The logits of every clip; computed batch by batch to bound the memory."""
 
     padded = jnp.pad(x, ((0, -len(x) % BATCH), (0, 0)))
     logits = jax.lax.map(partial(model.apply, variables), padded.reshape(-1, BATCH, x.shape[1]))
-    return logits.reshape(len(padded), -1).argmax(axis=-1)[: len(x)]
+    return logits.reshape(len(padded), -1)[: len(x)]
 
 
 def batches(chosen: np.ndarray, steps: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -228,7 +230,7 @@ def train_row(
     optimizer = make_optimizer(args.steps, args.learning_rate, args.frontend_learning_rate_factor)
     start, run = make_trainer(model, optimizer)
     x, y = jnp.asarray(recordings.x), jnp.asarray(recordings.y)
-    predict_seeds = jax.vmap(partial(predict, model), in_axes=(0, None))
+    evaluate_seeds = jax.vmap(partial(evaluate, model), in_axes=(0, None))
     begun = time.perf_counter()
     for fold in range(args.folds):
         bar.set_description(f"{row.n_bands} bands, {row.frontend}, fold {fold}")
@@ -240,7 +242,7 @@ def train_row(
             bar.update(len(chunk))
             bar.set_postfix(loss=f"{float(losses.mean()):.3f}")
         variables = {"params": state[0]}
-        right = np.asarray(predict_seeds(variables, x)) == recordings.y
+        right = np.asarray(evaluate_seeds(variables, x).argmax(axis=-1)) == recordings.y
         row.train.append(float(right[:, ~held_out].mean()))
         row.held_out.append(float(right[:, held_out].mean()))
         if learned:
@@ -310,7 +312,7 @@ def draw_filters(trained: Sequence[tuple[Classifier, Any]], path: Path) -> None:
             centers_after=bank.centers(after),
             figure=column,
         )
-        column.suptitle(f"{bank.n_bands} bands")
+        column.suptitle(f"{bank.n_bands} bands (fold 0, seed 0)")
     figure.savefig(path, dpi=120)
 
 
@@ -327,26 +329,60 @@ def draw_features(
             model.frontend,
             recordings.x[clip],
             params=variables["params"]["features"],
-            title=f"{name}, {model.frontend['filterbank'].n_bands} learned bands",
+            title=f"{name}\n{model.frontend['filterbank'].n_bands} learned bands (fold 0, seed 0)",
             figure=column,
         )
     figure.savefig(path, dpi=120)
 
 
-def save(model: Classifier, variables: Any, out: Path) -> None:
-    """Write a model: the description of its front-end as JSON, its variables with Orbax."""
-    (out / "frontend.json").write_text(json.dumps(model.frontend.to_dict(), indent=2) + "\n")
+def save(model: Classifier, variables: Any, recordings: data.Recordings, out: Path) -> None:
+    """Write a model and what it takes: two JSON files, and its variables with Orbax."""
+    settings = {
+        "model": model.model,
+        "labels": recordings.labels,
+        "sample_rate": recordings.sample_rate,
+        "samples": recordings.x.shape[1],
+    }
+    write_json(out / "settings.json", settings)
+    write_json(out / "frontend.json", model.frontend.to_dict())
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(out.resolve() / "model", variables, force=True)
 
 
-def load(out: Path, *, n_labels: int, model: str, x: jax.Array) -> tuple[Classifier, Any]:
-    """Read what `save` wrote."""
+def load(out: Path) -> tuple[Classifier, Any, dict[str, Any]]:
+    """Read what `save` wrote: a model, its variables and its settings."""
+    for name in ("settings.json", "frontend.json", "model"):
+        if not (out / name).exists():
+            raise ValueError(
+                f"{out} holds no trained model: {name} is missing (-o names the folder that an "
+                f"earlier run has written)"
+            )
+    settings = json.loads((out / "settings.json").read_text())
     frontend = FrontEnd.from_dict(json.loads((out / "frontend.json").read_text()))
-    classifier = Classifier(frontend, n_labels, model)
-    shapes = jax.eval_shape(classifier.init, jax.random.key(0), x[:1])
+    model = Classifier(frontend, len(settings["labels"]), settings["model"])
+    x = jnp.zeros((1, settings["samples"]))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), x)
     with ocp.StandardCheckpointer() as checkpointer:
-        return classifier, checkpointer.restore(out.resolve() / "model", shapes)
+        return model, checkpointer.restore(out.resolve() / "model", shapes), settings
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that people can read."""
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def predict(out: Path, files: Sequence[Path]) -> str:
+    """The most likely label of every file, and its probability, as text."""
+    model, variables, settings = load(out)
+    labels, samples, rate = (settings[name] for name in ("labels", "samples", "sample_rate"))
+    clips = [data.read(path, sample_rate=rate, seconds=samples / rate) for path in files]
+    logits = evaluate(model, variables, jnp.asarray(data.of_one_length(clips, samples)))
+    width = max(len(str(path)) for path in files)
+    lines = [f"The first {samples / rate:.2f} s of every file, at {rate} Hz:"]
+    for path, chances in zip(files, np.asarray(nn.softmax(logits)), strict=True):
+        best = int(chances.argmax())
+        lines.append(f"{path!s:<{width}}  {labels[best]}  {chances[best]:.3f}")
+    return "\n".join(lines)
 
 
 # The command.
@@ -379,10 +415,26 @@ def parse_args(argv: Sequence[str] | None) -> tuple[argparse.Namespace, argparse
     option("--seeds", type=int, default=3, metavar="N", help="starts for each fold (default 3)")
     option("-o", "--out", type=Path, default=Path("out"), help="folder to write (default out)")
     option("--quick", action="store_true", help="40 steps, one fold, one seed: does it run?")
+    option(
+        "--predict",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="train nothing: print the most likely label of every file and its probability, by "
+        "the model that an earlier run has written into the folder of -o",
+    )
 
-    option = parser.add_argument_group("your own recordings").add_argument
+    option = parser.add_argument_group(
+        "your own recordings", "Several channels are averaged."
+    ).add_argument
     option("--data", type=Path, metavar="DIR", help="a folder DIR/label/*.wav|flac|ogg|mp3")
-    option("--sample-rate", type=int, default=16000, metavar="HZ", help="default 16000")
+    option(
+        "--sample-rate",
+        type=int,
+        default=16000,
+        metavar="HZ",
+        help="what all files are resampled to (default 16000): what lies above half of it is lost",
+    )
     option(
         "--seconds",
         type=float,
@@ -411,6 +463,12 @@ def parse_args(argv: Sequence[str] | None) -> tuple[argparse.Namespace, argparse
 
 def main(argv: Sequence[str] | None = None) -> None:
     args, parser = parse_args(argv)
+    if args.predict:
+        try:
+            print(predict(args.out, args.predict))
+        except (ImportError, ValueError) as error:
+            parser.error(str(error))
+        return
     try:
         if args.data is None:
             recordings = data.instruments()
@@ -428,13 +486,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
     except (ImportError, ValueError) as error:
         parser.error(str(error))
+    # What is used, not what was asked for: the report says so.
     args.folds = min(args.folds, recordings.n_folds)
+    args.sample_rate = recordings.sample_rate
+    args.seconds = recordings.x.shape[1] / recordings.sample_rate
     args.out.mkdir(parents=True, exist_ok=True)
     print(
         f"{len(recordings.x)} recordings of {len(recordings.labels)} labels, "
-        f"{recordings.x.shape[1] / recordings.sample_rate:.2f} s at {recordings.sample_rate} Hz; "
+        f"{args.seconds:.2f} s at {args.sample_rate} Hz; "
         f"always guessing the most common label: {recordings.largest_share:.3f}"
     )
+    for note in recordings.notes:
+        print(note)
 
     rows, trained = [], []
     with tqdm(total=len(frontends) * args.folds * args.steps, unit="step") as bar:
@@ -447,27 +510,31 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     counts = f"{args.folds} fold(s), {args.seeds} seed(s) each"
     print(f"\nAccuracy, mean [least–greatest] of {counts}:\n\n{table(rows)}\n")
+    print("moved: mean distance of the centres from their start, over bands, folds and seeds\n")
     for fixed, learned in zip(rows[::2], rows[1::2], strict=True):
         print(verdict(fixed, learned))
     draw_filters(trained, args.out / "filters.png")
     draw_features(trained, recordings, args.out / "features.png")
 
     model, variables = trained[0]
-    save(model, variables, args.out)
+    save(model, variables, recordings, args.out)
     x = jnp.asarray(recordings.x)
-    again = load(args.out, n_labels=len(recordings.labels), model=args.model, x=x)
-    if not np.array_equal(predict(*again, x), predict(model, variables, x)):
+    again, variables_again, _ = load(args.out)
+    expected = evaluate(model, variables, x).argmax(axis=-1)
+    if not np.array_equal(evaluate(again, variables_again, x).argmax(axis=-1), expected):
         raise RuntimeError(f"the model read from {args.out} predicts something else")
     report = {
         "data": "instruments" if args.data is None else str(args.data),
         "labels": recordings.labels,
-        "settings": {name: value for name, value in vars(args).items() if name not in PATHS},
+        "settings": {name: value for name, value in vars(args).items() if name not in NO_SETTINGS},
         "rows": [dataclasses.asdict(row) for row in rows],
         "skipped": recordings.skipped,
+        "notes": recordings.notes,
     }
-    (args.out / "results.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_json(args.out / "results.json", report)
     print(f"\nWritten into {args.out}: {', '.join(WRITTEN)}.")
     print(f"The learned {rows[1].n_bands}-band model, read again from there, predicts the same.")
+    print(f"Use it: --predict FILE [FILE …] -o {args.out}")
     if recordings.skipped:
         print(f"Skipped files: {len(recordings.skipped)}, named above.")
 

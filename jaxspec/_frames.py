@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-__all__ = ["frame_p", "overlap_add_p"]
+__all__ = ["frame_count", "frame_p", "overlap_add_p"]
 
 # Up to this many hops in a frame, overlap-add is a sum of shifted hop blocks; beyond it the
 # program would grow with n_fft / hop_length, so a scatter is used.
@@ -23,6 +23,11 @@ _MAX_BLOCKS = 64
 
 frame_p = Primitive("frame")
 overlap_add_p = Primitive("overlap_add")
+
+
+def frame_count(samples: int, frame_length: int, hop_length: int) -> int:
+    """How many whole frames a signal of at least one frame has."""
+    return 1 + (samples - frame_length) // hop_length
 
 
 def _positions(count: int, frame_length: int, hop_length: int) -> jax.Array:
@@ -34,7 +39,7 @@ def _positions(count: int, frame_length: int, hop_length: int) -> jax.Array:
 
 
 def _frame(x: jax.Array, *, frame_length: int, hop_length: int) -> jax.Array:
-    count = 1 + (x.shape[-1] - frame_length) // hop_length
+    count = frame_count(x.shape[-1], frame_length, hop_length)
     return x[..., _positions(count, frame_length, hop_length)]
 
 
@@ -57,7 +62,7 @@ def _overlap_add(frames: jax.Array, *, hop_length: int, length: int) -> jax.Arra
 
 @frame_p.def_abstract_eval
 def _frame_shape(x: Any, *, frame_length: int, hop_length: int) -> Any:
-    count = 1 + (x.shape[-1] - frame_length) // hop_length
+    count = frame_count(x.shape[-1], frame_length, hop_length)
     sharding = x.sharding.update(spec=(*x.sharding.spec, None))
     return x.update(shape=(*x.shape[:-1], count, frame_length), sharding=sharding)
 

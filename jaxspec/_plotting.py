@@ -26,6 +26,7 @@ __all__ = [
     "as_rate",
     "cell_edges",
     "draw_cells",
+    "draw_curve",
     "draw_waveform",
     "hz_label",
     "in_db",
@@ -264,7 +265,7 @@ def _round_hz(hz: np.ndarray, positions: np.ndarray, apart: float) -> list[float
     return [float(step * k) for k in range(int(first), int(last) + 1)]
 
 
-# The waveform.
+# The waveform and other curves.
 
 
 def draw_waveform(ax: Axes, waveform: np.ndarray, rate: float, start: float) -> None:
@@ -284,4 +285,11 @@ def draw_waveform(ax: Axes, waveform: np.ndarray, rate: float, start: float) -> 
     low, high = min(0.0, float(waveform.min())), max(0.0, float(waveform.max()))
     margin = 0.05 * (high - low) if high > low else 1.0
     ax.set_ylim(low - margin, high + margin)
+    ax.tick_params(labelbottom=False)
+
+
+def draw_curve(ax: Axes, times: np.ndarray, values: np.ndarray) -> None:
+    """The first of the cepstral coefficients as a line, between the waveform and the others."""
+    ax.plot(times, values, color=LINE_COLOR, linewidth=1, marker="." if len(values) == 1 else "")
+    ax.set_ylabel("coeff. 0")
     ax.tick_params(labelbottom=False)

@@ -39,7 +39,8 @@ def load(
 
     Raises:
       ImportError: without soundfile, or without soxr where the rate has to be changed.
-      ValueError: for a file that cannot be read, a ``start`` behind its end, or a wrong argument.
+      ValueError: for a file that cannot be read or holds no samples, a ``start`` behind its end,
+        or a wrong argument.
 
     Example:
       >>> import pathlib, tempfile
@@ -104,6 +105,8 @@ def _read(path: Path, start: float, duration: float | None) -> tuple[np.ndarray,
             pass
         with soundfile.SoundFile(str(path)) as file:
             rate, length = int(file.samplerate), int(file.frames)
+            if length == 0:
+                raise ValueError(f"{path} holds no samples")
             first = round(start * rate)
             if first >= length:
                 raise ValueError(

@@ -86,7 +86,9 @@ def _add_frontend_options(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FRONTEND.json",
-        help="a front-end of your own: the JSON of FrontEnd.to_dict()",
+        help="a front-end of your own: the JSON of FrontEnd.to_dict(). The JSON holds choices, no "
+        "learned values: bands that can learn are drawn at their start. From Python: "
+        "plotting.plot_frontend(..., params=...)",
     )
     parser.add_argument(
         "--sample-rate",
@@ -110,6 +112,8 @@ def _read_config(path: Path) -> FrontEnd:
         description = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(description, dict):
             raise ValueError("it must hold a JSON object, as FrontEnd.to_dict() makes")
+        if "stage" not in description:
+            raise ValueError('it has no "stage" key, so FrontEnd.to_dict() did not write it')
         return FrontEnd.from_dict(description)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
@@ -145,7 +149,8 @@ def _add_plot_options(parser: argparse.ArgumentParser) -> None:
     _add_frontend_options(parser)
     _add_part_options(parser)
     parser.add_argument(
-        "--title", help="text above (default: the names of the file and the front-end)"
+        "--title",
+        help="text above (default: the file, the front-end, its channels and the sample rate)",
     )
 
 
@@ -164,13 +169,54 @@ def _plot(options: argparse.Namespace) -> None:
         preset(name)  # an unknown name is refused before a long file is read
         samples, rate = load(options.file, sample_rate=options.sample_rate, **part)
         frontend = preset(name, sample_rate=rate)
-    title = f"{options.file.name} – {name}" if options.title is None else options.title
+    _warn_of_a_short_part(frontend, len(samples), rate, options)
+    title = options.title
+    if title is None:
+        shown = f"{name}, {_channels(frontend)}, {_hertz(rate)}"
+        if frontend.param_shapes():
+            shown += " (at its start, not trained)"
+        # A line of the picture holds about 95 letters.
+        joint = " – " if len(options.file.name) + len(shown) < 85 else "\n"
+        title = f"{options.file.name}{joint}{shown}"
     figure = plot_frontend(frontend, samples, sample_rate=rate, start=options.start, title=title)
     try:
         figure.savefig(options.output)
     except OSError as error:
         cause = error.strerror or error
         raise ValueError(f"cannot write {options.output}: {cause}") from error
+
+
+def _channels(frontend: FrontEnd) -> str:
+    """How many channels a front-end gives, and what they are."""
+    from jaxspec import stages
+
+    words = {stages.STFT: "bins", stages.Filterbank: "bands", stages.DCT: "coefficients"}
+    n, counted, word = None, None, "channels"
+    for stage in frontend.stages:
+        n = stage.channels(n)
+        if type(stage) in words:
+            counted, word = n, words[type(stage)]
+    return f"{n} {word if n == counted else 'channels'}"
+
+
+def _hertz(rate: int) -> str:
+    return f"{rate / 1000:g} kHz" if rate >= 1000 else f"{rate} Hz"
+
+
+def _warn_of_a_short_part(
+    frontend: FrontEnd, samples: int, rate: int, options: argparse.Namespace
+) -> None:
+    """Say where what is drawn is mostly what the edge rule adds."""
+    from jaxspec.stages import STFT
+
+    for stage in frontend.stages:
+        if isinstance(stage, STFT) and samples < (window := stage.win_length or stage.n_fft):
+            part = "the chosen part of " if options.start or options.duration else ""
+            warnings.warn(
+                f"{part}{options.file.name} holds {1000 * samples / rate:.3g} ms, less than one "
+                f"window of {1000 * window / rate:.3g} ms",
+                stacklevel=2,
+            )
 
 
 # jaxspec presets

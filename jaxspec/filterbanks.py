@@ -26,6 +26,7 @@ __all__ = [
     "SHAPES",
     "apply_filterbank",
     "band_edges",
+    "bank_matrix",
     "check_band_range",
     "check_bank",
     "draw",
@@ -162,13 +163,13 @@ def filterbank(
     norm = check_bank(scale, shape, domain, norm)
     sample_rate, f_min, f_max = check_band_range(sample_rate, f_min, f_max, scale)
     # A copy, for the cached matrix must stay as it is.
-    matrix = _filterbank(sample_rate, n_fft, n_bands, f_min, f_max, scale, shape, domain, norm)
+    matrix = bank_matrix(sample_rate, n_fft, n_bands, f_min, f_max, scale, shape, domain, norm)
     warn_about_empty_bands(matrix)
     return matrix.copy()
 
 
-@lru_cache(maxsize=32)
-def _filterbank(
+@lru_cache(maxsize=64)
+def bank_matrix(
     sample_rate: float,
     n_fft: int,
     n_bands: int,
@@ -179,9 +180,12 @@ def _filterbank(
     domain: str,
     norm: str | float | None,
 ) -> np.ndarray:
+    """The matrix of `filterbank` for checked arguments: made once, read-only."""
     edges = band_edges(n_bands, f_min=f_min, f_max=f_max, scale=scale)
     bins = fft_frequencies(sample_rate=sample_rate, n_fft=n_fft)
-    return draw(bins, edges, scale=scale, shape=shape, domain=domain, norm=norm)
+    matrix = draw(bins, edges, scale=scale, shape=shape, domain=domain, norm=norm)
+    matrix.setflags(write=False)
+    return matrix
 
 
 def mel_filterbank(

@@ -13,6 +13,7 @@ from jaxspec._checks import check_choice, check_number
 from jaxspec.framing import fft_frequencies, frame_times
 from jaxspec.stage import Carry, Params, Reach, Stage
 from jaxspec.stages import DCT, STFT, Filterbank
+from jaxspec.tiling import over_tiles
 
 __all__ = ["FrontEnd"]
 
@@ -176,9 +177,41 @@ class FrontEnd(Stage):
         )
 
     def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
-        for name, stage in zip(self.names, self.stages, strict=True):
-            x = stage.evaluate(params.get(name, {}), x)
+        position = 0
+        while position < len(self.stages):
+            stop = self._end_of_frames(position)
+            if stop > position + 1:
+                x = self._evaluate_frames(params, x, position, stop)
+            else:
+                stage = self.stages[position]
+                x = stage.evaluate(params.get(self.names[position], {}), x)
+            position = stop
         return x
+
+    def _end_of_frames(self, position: int) -> int:
+        """Where the run of stages ends that cuts frames at ``position`` and treats each alone."""
+        head = self.stages[position]
+        stop = position + 1
+        if head.takes == "waveform" != head.gives and head.reach.kind == "neighbours":
+            while stop < len(self.stages) and self.stages[stop].reach.kind == "frame":
+                stop += 1
+        return stop
+
+    def _evaluate_frames(self, params: Params, x: jax.Array, start: int, stop: int) -> jax.Array:
+        head = self.stages[start]
+        names = self.names
+
+        def features(x: jax.Array) -> jax.Array:
+            for name, stage in zip(names[start:stop], self.stages[start:stop], strict=True):
+                _, x = stage.advance(params.get(name, {}), None, x)
+            return x
+
+        return over_tiles(
+            features,
+            head.extend(x),
+            frame_length=head.reach.before + head.reach.after + 1,
+            hop_length=head.reach.stride,
+        )
 
     # What its axes mean.
 

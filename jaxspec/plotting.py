@@ -21,6 +21,7 @@ from jaxspec._plotting import (
     as_bank,
     as_rate,
     draw_cells,
+    draw_curve,
     draw_waveform,
     hz_label,
     in_db,
@@ -137,7 +138,8 @@ def plot_frontend(
     The colour bar is in dB wherever a logarithm or nothing follows the power: with
     ``Power(exponent=p)``, ``y`` is drawn as ``20 / p * log10(y)`` (floored at 1e-10), ``ln`` as
     ``20 / (p ln 10)`` times its value and ``log10`` as ``20 / p`` times. Other features keep
-    their values and are labelled by what made them (PCEN, coefficient, …).
+    their values and are labelled by what made them (PCEN, coefficient, …). Of cepstra,
+    coefficient 0 is the level, far from all others: it is a curve of its own between the two.
 
     Args:
       frontend: from a waveform to features.
@@ -149,7 +151,8 @@ def plot_frontend(
       title: plain text above the waveform.
 
     Returns:
-      The figure, with the axes of the waveform, the features and the colour bar.
+      The figure, with the axes of the waveform, the features and the colour bar, and for cepstra
+      those of coefficient 0.
 
     Raises:
       ImportError: without matplotlib.
@@ -181,22 +184,29 @@ def plot_frontend(
     shown, label = in_db(frontend, features)
     if figure is None:
         figure = new_figure(9, 5.5)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3])
+    cepstra = label == "coefficient"
+    with_curve = cepstra and shown.shape[1] > 1
+    heights = [1, 0.7, 3] if with_curve else [1, 3]
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    upper = figure.add_subplot(grid[0])
+    lower = figure.add_subplot(grid[-1], sharex=upper)
     draw_waveform(upper, waveform, rate, start)
     if title is not None:
         upper.set_title(title, parse_math=False)  # names of files may hold dollars
-    value_range = None
-    if label == "coefficient" and shown.shape[1] > 1:
-        # The first coefficient is the level, far from all others: it would take all colours.
-        value_range = shown_range(shown[:, 1:], label)
+    times = start + frontend.frame_times(len(shown), sample_rate=rate)
     plot_features(
         shown,
-        times=start + frontend.frame_times(len(shown), sample_rate=rate),
+        times=times,
         frequencies=frontend.frequencies(params, sample_rate=rate),
         ax=lower,
         label=label,
-        value_range=value_range,
+        value_range=shown_range(shown[:, 1:], label) if with_curve else None,
     )
+    if cepstra:
+        lower.set_ylabel("coefficient")
+    if with_curve:
+        lower.set_ylim(bottom=0.5)
+        draw_curve(figure.add_subplot(grid[1], sharex=upper), times, shown[:, 0])
     lower.set_xlim(start, start + len(waveform) / rate)
     return figure
 

@@ -25,7 +25,8 @@ LAYERS = [
     "powers",
     "polar", "scales", "filterbanks", "parametrize", "layouts", "compression", "gain_control",
     "cepstrum", "stage", "learning", "stages.waveform", "stages.spectrum", "stages.bands",
-    "stages.compression", "stages.gain_control", "stages.cepstrum", "stages", "frontend",
+    "stages.compression", "stages.gain_control", "stages.cepstrum", "stages", "tiling",
+    "frontend",
     "features", "presets", "", "linen", "nnx", "audio", "_plotting", "plotting", "cli", "__main__",
 ]  # fmt: skip
 

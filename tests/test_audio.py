@@ -110,7 +110,7 @@ def test_a_file_that_is_no_audio(tmp_path, name):
 def test_an_empty_recording(tmp_path):
     path = tmp_path / "empty.wav"
     soundfile.write(path, np.zeros(0), RATE)
-    with pytest.raises(ValueError, match=r"0 s that .*empty\.wav holds"):
+    with pytest.raises(ValueError, match=r"empty\.wav holds no samples"):
         audio.load(path)
 
 

@@ -11,7 +11,7 @@ import soundfile
 from matplotlib.image import imread
 
 import jaxspec
-from jaxspec import FrontEnd, cli, stages
+from jaxspec import FrontEnd, cli, plotting, stages
 from jaxspec.presets import PRESETS, preset
 
 RATE = 16000
@@ -33,8 +33,8 @@ def drawn(monkeypatch):
         calls.append((frontend, np.asarray(x), options))
         return original(frontend, x, **options)
 
-    original = jaxspec.plotting.plot_frontend
-    monkeypatch.setattr("jaxspec.plotting.plot_frontend", record)
+    original = plotting.plot_frontend
+    monkeypatch.setattr(plotting, "plot_frontend", record)
     return calls
 
 
@@ -65,7 +65,76 @@ def test_plot_writes_a_picture(tmp_path, wav, capsys, drawn):
     frontend, x, options = drawn[0]
     assert frontend == preset("log_mel", sample_rate=RATE)
     assert x.shape == (RATE,)
-    assert options["title"] == "tone $1$.wav – log_mel"
+    assert options["title"] == "tone $1$.wav – log_mel, 80 bands, 16 kHz"
+
+
+@pytest.mark.parametrize(
+    ("frontend", "rest"),
+    [
+        (preset("mfcc", sample_rate=11025), "frontend.json, 13 coefficients, 11.025 kHz"),
+        (FrontEnd(stages.STFT(n_fft=256), stages.Power()), "frontend.json, 129 bins, 16 kHz"),
+        # Derivatives are no bands of their own.
+        (
+            FrontEnd(
+                stages.STFT(n_fft=128),
+                stages.Power(),
+                stages.Filterbank(sample_rate=800, n_fft=128, n_bands=8),
+                stages.Deltas(order=1),
+            ),
+            "frontend.json, 16 channels, 800 Hz",
+        ),
+        (
+            preset("learnable_mel"),
+            "frontend.json, 40 bands, 16 kHz (at its start, not trained)",
+        ),
+    ],
+)
+def test_title_says_what_is_drawn(tmp_path, wav, drawn, frontend, rest):
+    config = write_config(tmp_path, frontend)
+    words = ["plot", str(wav), "-o", str(tmp_path / "out.png"), "--config", str(config)]
+    assert cli.main(words) == 0
+    assert drawn[0][2]["title"] == f"tone $1$.wav – {rest}"
+
+
+def test_title_of_a_long_name_takes_two_lines(tmp_path, wav, drawn):
+    long = wav.rename(wav.with_name("x" * 80 + ".wav"))
+    assert cli.main(["plot", str(long), "-o", str(tmp_path / "out.png")]) == 0
+    assert drawn[0][2]["title"] == f"{long.name}\nlog_mel, 80 bands, 16 kHz"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--duration", "0.004"], "the chosen part of tone $1$.wav holds 4 ms, less than"),
+        (["--start", "0.98"], "the chosen part of tone $1$.wav holds 20 ms, less than"),
+        (["--duration", "0.025"], None),
+    ],
+)
+def test_less_than_a_window_is_drawn_with_a_warning(tmp_path, wav, capsys, words, said):
+    output = tmp_path / "out.png"
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert cli.main(["plot", str(wav), "-o", str(output), *words]) == 0
+    assert output.read_bytes().startswith(b"\x89PNG")
+    expected = f"jaxspec plot: warning: {said} one window of 25 ms\n" if said else ""
+    assert capsys.readouterr().err == expected
+
+
+def test_a_file_shorter_than_a_window_is_named(tmp_path, capsys):
+    soundfile.write(tmp_path / "x.wav", np.ones(64) / 2, RATE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert cli.main(["plot", str(tmp_path / "x.wav"), "-o", str(tmp_path / "out.png")]) == 0
+    said = "jaxspec plot: warning: x.wav holds 4 ms, less than one window of 25 ms\n"
+    assert capsys.readouterr().err == said
+
+
+def test_help_says_that_a_config_is_not_trained(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["plot", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "The JSON holds choices, no learned values" in text
+    assert "plotting.plot_frontend(..., params=...)" in text
 
 
 def test_other_formats_follow_the_suffix(tmp_path, wav):
@@ -100,7 +169,7 @@ def test_config_states_the_rate(tmp_path, wav, drawn):
     assert cli.main(words) == 0
     assert drawn[0][0] == frontend
     assert drawn[0][1].shape == (8000,)
-    assert drawn[0][2]["title"] == "tone $1$.wav – frontend.json"
+    assert drawn[0][2]["title"] == "tone $1$.wav – frontend.json, 64 bands, 8 kHz"
     assert cli.main([*words, "--sample-rate", "8000"]) == 0
 
 
@@ -125,6 +194,7 @@ def test_rate_against_the_config(tmp_path, wav, capsys):
     [
         ("{", "frontend.json is no front-end: Expecting property name"),
         ("[]", "frontend.json is no front-end: it must hold a JSON object"),
+        ('{"rows": []}', 'frontend.json is no front-end: it has no "stage" key, so FrontEnd.to_di'),
         ('{"stage": "Nothing"}', "frontend.json is no front-end: stage must be one of"),
         ('{"stage": "STFT", "n_fft": 512}', "frontend.json is no front-end"),
         ('{"stage": "FrontEnd", "stages": [{"stage": "STFT"}]}', "n_fft"),

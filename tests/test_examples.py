@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import soundfile
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-WRITTEN = {"features.png", "filters.png", "frontend.json", "model", "results.json"}
+PICTURES = {"features.png", "filters.png"}
+WRITTEN = {*PICTURES, "frontend.json", "model", "results.json", "settings.json"}
 
 
 @pytest.fixture
@@ -24,6 +26,24 @@ def train_classifier(monkeypatch):
 def recordings(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     return importlib.import_module("recordings")
+
+
+def _refused(train_classifier, capsys, *words):
+    """The last line on stderr of a command that ends with exit code 2."""
+    with pytest.raises(SystemExit) as stopped:
+        train_classifier.main([str(word) for word in words])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def _write(root, label, *, n, seconds=0.5, rate=8000):
+    """Noise in files of one label, and their paths."""
+    (root / label).mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    paths = [root / label / f"{number}.wav" for number in range(n)]
+    for path in paths:
+        soundfile.write(path, 0.1 * rng.standard_normal(round(seconds * rate)), rate)
+    return paths
 
 
 @pytest.fixture
@@ -47,7 +67,7 @@ def tones(tmp_path):
 def _results(out, *, bands, model):
     """The rows of a run, after checking that everything was written."""
     assert {path.name for path in out.iterdir()} == WRITTEN
-    for name in ("features.png", "filters.png"):
+    for name in PICTURES:
         assert (out / name).read_bytes().startswith(b"\x89PNG")
     results = json.loads((out / "results.json").read_text())
     assert results["settings"]["model"] == model
@@ -73,6 +93,10 @@ def test_the_command_of_the_readme(tmp_path):
     assert "too few folds to say" in done.stdout  # one fold proves nothing, and the text says so
     assert "predicts the same" in done.stdout
     assert "160/160" in done.stderr  # the progress bar
+    assert "moved: mean distance of the centres from their start" in done.stdout
+    # What was used, not the defaults of the options for other data.
+    assert results["settings"]["sample_rate"] == 8000
+    assert results["settings"]["seconds"] == 0.5
     # Forty steps already beat guessing (0.107) by far.
     assert all(row["held_out"][0] > 0.25 for row in results["rows"])
 
@@ -91,15 +115,42 @@ def test_a_folder_of_recordings_and_the_transformer(train_classifier, tones, tmp
     assert "20 recordings of 2 labels" in printed.out
     assert "Skipped files: 1," in printed.out
     assert results["rows"][1]["train"][0] > 0.9  # the two tones are easy
+    assert "Lengths: 2 cut, 18 padded with zeros to 0.48 s." in printed.out
+    assert "Sample rates" not in printed.out  # nothing is lost
+
+    # The model that was written knows its labels, its rate and its length.
+    clip, rate = soundfile.read(tones / "high" / "high_ben_0.wav")
+    high, low, doubled = (tmp_path / f"{name}.wav" for name in ("high", "low", "doubled"))
+    soundfile.write(high, clip, rate)
+    soundfile.write(low, soundfile.read(tones / "low" / "low_anna_9.wav")[0], rate)
+    soundfile.write(doubled, np.repeat(clip, 2), 2 * rate)  # the same tone at another rate
+    files = [str(path) for path in (low, high, doubled)]
+    train_classifier.main(["-o", str(out), "--predict", *files])
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == "The first 0.48 s of every file, at 8000 Hz:"
+    said = [line.split() for line in lines]
+    assert [words[:2] for words in said] == [
+        [files[0], "low"],
+        [files[1], "high"],
+        [files[2], "high"],
+    ]
+    assert all(0.5 < float(chance) <= 1 for _, _, chance in said)
+    error = _refused(train_classifier, capsys, "-o", out, "--predict", low, tmp_path / "none.wav")
+    assert "none.wav: No such file" in error
+
+
+def test_predicting_needs_a_trained_model(train_classifier, tmp_path, capsys):
+    error = _refused(train_classifier, capsys, "-o", tmp_path, "--predict", "x.wav")
+    assert f"{tmp_path} holds no trained model: settings.json is missing" in error
 
 
 @pytest.mark.parametrize("case", ["missing", "empty", "one label", "unreadable", "group", "regex"])
 def test_a_useless_folder_is_refused(train_classifier, tones, tmp_path, capsys, case):
-    arguments = ["-o", str(tmp_path / "out"), "--data", str(tones)]
+    arguments = ["-o", tmp_path / "out", "--data", tones]
     if case == "missing":
-        arguments[-1] += "-not"
+        arguments[-1] = tmp_path / "none"
     elif case == "empty":
-        arguments[-1] = str(tmp_path)  # its only folder holds folders, so it is one label
+        arguments[-1] = tmp_path  # its only folder holds folders, so it is one label
     elif case == "one label":
         for path in (tones / "high").iterdir():
             path.unlink()
@@ -108,10 +159,7 @@ def test_a_useless_folder_is_refused(train_classifier, tones, tmp_path, capsys, 
             path.write_bytes(b"nothing")
     else:
         arguments += ["--group-by", "_([0-9]+)_" if case == "group" else "_(["]
-    with pytest.raises(SystemExit) as stopped:
-        train_classifier.main(arguments)
-    assert stopped.value.code == 2
-    last = capsys.readouterr().err.splitlines()[-1]
+    last = _refused(train_classifier, capsys, *arguments)
     expected = {
         "missing": "is not a folder",
         "group": "finds no group in the file name",
@@ -119,6 +167,77 @@ def test_a_useless_folder_is_refused(train_classifier, tones, tmp_path, capsys, 
     }
     assert expected.get(case, "at least two labels") in last
     assert not (tmp_path / "out").exists()
+
+
+def test_recordings_without_a_folder_of_their_label(recordings, tmp_path):
+    _write(tmp_path, ".", n=3)
+    with pytest.raises(ValueError, match=r"^3 recording\(s\) lie directly in .*LABEL/x\.wav"):
+        recordings.folder(tmp_path, sample_rate=8000)
+    _write(tmp_path, "a", n=5)
+    _write(tmp_path, "b", n=5)
+    found = recordings.folder(tmp_path, sample_rate=8000)
+    assert found.notes == (f"Left out: 3 recording(s) directly in {tmp_path}, without a label.",)
+    assert len(found.names) == 10
+
+
+def test_what_resampling_drops_is_said(recordings, tmp_path):
+    _write(tmp_path, "a", n=5, rate=8000)
+    _write(tmp_path, "b", n=6, rate=16000)
+    (note,) = recordings.folder(tmp_path, sample_rate=8000).notes
+    assert note == (
+        "Sample rates: 16000 Hz (6 file(s)), 8000 Hz (5 file(s)). All are resampled to 8000 Hz, "
+        "which drops what lies above 4000 Hz (see --sample-rate)."
+    )
+    assert not recordings.folder(tmp_path, sample_rate=16000).notes
+
+
+def test_cut_and_padded_files_are_counted(recordings, tmp_path):
+    _write(tmp_path, "a", n=6, seconds=5)  # longer than what is read of a file by default
+    _write(tmp_path, "b", n=5, seconds=4)
+    _write(tmp_path, "c", n=5, seconds=0.3)
+    soundfile.write(tmp_path / "c" / "3.wav", np.zeros(20), 8000)
+    found = recordings.folder(tmp_path, sample_rate=8000)
+    assert found.x.shape == (16, 32000)
+    assert found.notes == (
+        "Lengths: 6 cut, 5 padded with zeros to 4.00 s; 5 shorter than a tenth of it, the "
+        "shortest c/3.wav with 0.0025 s.",
+    )
+
+
+def test_labels_with_few_recordings(recordings, tmp_path):
+    for label, n in (("a", 5), ("b", 4), ("c", 1)):
+        _write(tmp_path, label, n=n)
+    (note,) = recordings.folder(tmp_path, sample_rate=8000).notes
+    assert note.startswith("Warning: fewer than 5 recordings of b (4), c (1): ")
+
+
+def test_nothing_to_learn_what_is_held_out_from(recordings, tones, tmp_path):
+    for label in "abc":
+        _write(tmp_path / "single", label, n=1)
+    with pytest.raises(ValueError, match=r"every label of .*single has a single recording"):
+        recordings.folder(tmp_path / "single", sample_rate=8000)
+    with pytest.raises(ValueError, match="a single group of --group-by"):
+        recordings.folder(tones, sample_rate=8000, group_by="(low|high)_")
+    _write(tmp_path / "single", "a", n=2)
+    assert recordings.folder(tmp_path / "single", sample_rate=8000).n_folds == 4
+
+
+def test_pictures_say_which_training_they_show(train_classifier, recordings, monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(
+        train_classifier.Figure, "savefig", lambda self, path, **options: figures.append(self)
+    )
+    found = recordings.instruments()
+    model = train_classifier.Classifier(train_classifier.make_frontend(8000, 4, learned=True), 10)
+    params = {"features": model.frontend.init(jax.random.key(0))}
+    trained = [(model, {"params": params})]
+    train_classifier.draw_filters(trained, tmp_path)
+    train_classifier.draw_features(trained, found, tmp_path)
+    filters, features = figures
+    assert filters.subfigs[0].get_suptitle() == "4 bands (fold 0, seed 0)"
+    name, shown = features.subfigs[0].axes[0].get_title().split("\n")
+    assert name == "Bass B3(L) (Strings)"
+    assert shown == "4 learned bands (fold 0, seed 0)"
 
 
 def test_folds_are_stratified_and_stable(recordings, tones):

@@ -195,11 +195,11 @@ def test_wrong_features(features, options, message):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_has_a_picture(name):
     figure = plotting.plot_frontend(preset(name), tone(1000), sample_rate=RATE, title="a $ b $")
-    waveform, features, bar = figure.axes
+    waveform, features, bar = figure.axes[:3]
     assert waveform.get_title() == "a $ b $"
     assert waveform.get_ylabel() == "amplitude"
     assert features.get_xlabel() == "time (s)"
-    assert features.get_ylabel() == ("channel" if name == "mfcc" else "frequency (Hz)")
+    assert features.get_ylabel() == ("coefficient" if name == "mfcc" else "frequency (Hz)")
     assert bar.get_ylabel() == {"mfcc": "coefficient", "pcen": "PCEN"}.get(name, "dB")
     assert waveform.get_xlim() == features.get_xlim() == (0, 0.5)
     image = pixels(figure)
@@ -290,6 +290,32 @@ def test_other_features_keep_their_values_and_name(compression, label):
     assert figure.axes[2].get_ylabel() == label
     shown = np.asarray(figure.axes[1].images[0].get_array()).T
     np.testing.assert_array_equal(shown, frontend(jnp.asarray(tone(700))))
+
+
+@pytest.mark.parametrize("last", [(), (stages.Lifter(),), (stages.Lifter(), stages.Deltas())])
+def test_coefficient_0_is_a_curve_of_its_own(last):
+    frontend = FrontEnd(*preset("mfcc").stages, *last)
+    x = tone(700) * np.linspace(0, 1, RATE // 2, dtype=np.float32)
+    figure = plotting.plot_frontend(frontend, x)
+    expected = np.asarray(frontend(jnp.asarray(x)))
+    upper, lower, _, curve = figure.axes
+    np.testing.assert_allclose(curve.lines[0].get_ydata(), expected[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(curve.lines[0].get_xdata(), frontend.frame_times(len(expected)))
+    # Not in the picture of the others, nor in the range of its colours.
+    assert lower.get_ylim() == (0.5, expected.shape[1] - 0.5)
+    assert lower.images[0].get_clim() == pytest.approx(np.percentile(expected[:, 1:], [1, 99]))
+    assert (curve.get_ylabel(), lower.get_ylabel()) == ("coeff. 0", "coefficient")
+    assert upper.get_xlim() == curve.get_xlim() == lower.get_xlim()
+    figure.draw_without_rendering()
+    places = [ax.get_position().y0 for ax in (upper, curve, lower)]
+    assert places == sorted(places, reverse=True)
+
+
+def test_a_single_coefficient_is_a_picture():
+    figure = plotting.plot_frontend(FrontEnd(*BANK, stages.Ln(), stages.DCT(n_out=1)), tone(700))
+    assert len(figure.axes) == 3
+    assert figure.axes[1].get_ylabel() == "coefficient"
+    assert figure.axes[1].get_ylim() == (-0.5, 0.5)
 
 
 def test_trained_parameters_are_drawn():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -14,6 +13,7 @@ from jaxspec._checks import check_choice, check_positive_int, check_same
 from jaxspec.filterbanks import (
     apply_filterbank,
     band_edges,
+    bank_matrix,
     check_band_range,
     check_bank,
     draw,
@@ -199,18 +199,18 @@ class Filterbank(Stage):
         return apply_filterbank(x, self.weights(params, dtype=x.dtype))
 
 
-@lru_cache(maxsize=64)
 def _start_matrix(stage: Filterbank) -> np.ndarray:
-    """The float64 matrix at the start of learning, made once for every description."""
+    """The float64 matrix at the start of learning."""
     if stage.matrix is not None:
         return stage.matrix.values
-    matrix = draw(
-        fft_frequencies(sample_rate=stage.sample_rate, n_fft=stage.n_fft),
-        band_edges(stage.n_bands, f_min=stage.f_min, f_max=stage.f_max, scale=stage.scale),  # type: ignore[arg-type]
-        scale=stage.scale,
-        shape=stage.shape,
-        domain=stage.domain,
-        norm=stage.norm,
+    return bank_matrix(
+        stage.sample_rate,
+        stage.n_fft,
+        stage.n_bands,
+        stage.f_min,
+        stage.f_max,  # type: ignore[arg-type]
+        stage.scale,
+        stage.shape,
+        stage.domain,
+        stage.norm,
     )
-    matrix.setflags(write=False)
-    return matrix
