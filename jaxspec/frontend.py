@@ -201,13 +201,14 @@ class FrontEnd(Stage):
         head = self.stages[start]
         names = self.names
 
-        def features(x: jax.Array) -> jax.Array:
+        def features(params: Params, x: jax.Array) -> jax.Array:
             for name, stage in zip(names[start:stop], self.stages[start:stop], strict=True):
                 _, x = stage.advance(params.get(name, {}), None, x)
             return x
 
         return over_tiles(
             features,
+            {name: params[name] for name in names[start:stop] if name in params},
             head.extend(x),
             frame_length=head.reach.before + head.reach.after + 1,
             hop_length=head.reach.stride,
