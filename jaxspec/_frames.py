@@ -25,8 +25,8 @@ frame_p = Primitive("frame")
 overlap_add_p = Primitive("overlap_add")
 
 
-def frame_count(samples: int, frame_length: int, hop_length: int) -> int:
-    """How many whole frames a signal of at least one frame has."""
+def frame_count(samples: Any, frame_length: int, hop_length: int) -> Any:
+    """How many whole frames a signal has; 0 or less where it is shorter than one."""
     return 1 + (samples - frame_length) // hop_length
 
 
@@ -86,9 +86,9 @@ def _overlap_add_transpose(x: Any, frames: Any, *, hop_length: int, length: int)
 
 
 def _register(
-    primitive: Primitive, implementation: Any, options: tuple[str, ...], transpose: Any
+    primitive: Primitive, implementation: Any, static: tuple[str, ...], transpose: Any
 ) -> None:
-    primitive.def_impl(jax.jit(implementation, static_argnames=options))
+    primitive.def_impl(jax.jit(implementation, static_argnames=static))
     mlir.register_lowering(primitive, mlir.lower_fun(implementation, multiple_results=False))
     ad.deflinear2(primitive, transpose)
 

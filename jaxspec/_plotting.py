@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxspec import stages
-from jaxspec._checks import check_number, check_positive_int
+from jaxspec._checks import check_positive_int
 from jaxspec.framing import fft_frequencies
 from jaxspec.frontend import FrontEnd
 from jaxspec.scales import hz_to_scale
@@ -23,7 +23,6 @@ __all__ = [
     "LINE_COLOR",
     "as_axis",
     "as_bank",
-    "as_rate",
     "cell_edges",
     "draw_cells",
     "draw_curve",
@@ -83,20 +82,6 @@ def as_bank(
             f"{name} with shape {matrix.shape}"
         )
     return matrix, hz
-
-
-def as_rate(frontend: FrontEnd, sample_rate: float | None) -> float:
-    """The sample rate that is given or that the front-end states."""
-    stated = frontend.sample_rate
-    rate = stated if sample_rate is None else sample_rate
-    if rate is None:
-        raise ValueError("sample_rate must be given: no stage of the front-end states it")
-    rate = check_number("sample_rate", rate, above=0)
-    if stated is not None and rate != stated:
-        raise ValueError(
-            f"sample_rate must be the front-end's own, {stated:g}, got sample_rate={rate:g}"
-        )
-    return rate
 
 
 # Values.

@@ -21,7 +21,7 @@ from jaxspec._checks import (
     check_real,
     check_time_axis,
 )
-from jaxspec._frames import frame_p, overlap_add_p
+from jaxspec._frames import frame_count, frame_p, overlap_add_p
 
 __all__ = [
     "PAD_MODES",
@@ -66,7 +66,7 @@ def num_frames(n_samples: _Count, *, n_fft: int, hop_length: int, center: bool =
     if isinstance(n_samples, int):
         check_positive_int("n_samples", n_samples, minimum=0)
     padding = 2 * (n_fft // 2) if center else 0
-    count = 1 + (n_samples + padding - n_fft) // hop_length
+    count = frame_count(n_samples + padding, n_fft, hop_length)
     if isinstance(n_samples, int):
         return max(count, 0)
     return (jnp if isinstance(n_samples, jax.Array) else np).maximum(count, 0)

@@ -177,6 +177,7 @@ class FrontEnd(Stage):
         )
 
     def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
+        names = self.names
         position = 0
         while position < len(self.stages):
             stop = self._end_of_frames(position)
@@ -184,7 +185,7 @@ class FrontEnd(Stage):
                 x = self._evaluate_frames(params, x, position, stop)
             else:
                 stage = self.stages[position]
-                x = stage.evaluate(params.get(self.names[position], {}), x)
+                x = stage.evaluate(params.get(names[position], {}), x)
             position = stop
         return x
 
@@ -230,7 +231,7 @@ class FrontEnd(Stage):
         assert stft.hop_length is not None
         return frame_times(
             n_frames,
-            sample_rate=self._rate(sample_rate),
+            sample_rate=self.checked_rate(sample_rate),
             n_fft=stft.n_fft,
             hop_length=stft.hop_length,
             center=stft.center,
@@ -249,7 +250,7 @@ class FrontEnd(Stage):
         frequencies: np.ndarray | None = None
         for name, stage in zip(self.names, self.stages, strict=True):
             if isinstance(stage, STFT):
-                rate = self._rate(sample_rate)
+                rate = self.checked_rate(sample_rate)
                 frequencies = fft_frequencies(sample_rate=rate, n_fft=stage.n_fft)
             elif isinstance(stage, Filterbank):
                 own = (params or {}).get(name, stage.init(jax.random.key(0)))
@@ -266,7 +267,8 @@ class FrontEnd(Stage):
                 return stage
         raise ValueError("frame times need an STFT among the stages")
 
-    def _rate(self, sample_rate: float | None) -> float:
+    def checked_rate(self, sample_rate: float | None) -> float:
+        """Hz: what a stage states or, where none does, ``sample_rate``, which must not differ."""
         own = self.sample_rate
         if sample_rate is None:
             if own is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from jaxspec.stage import Params
+from jaxspec.stage import Params, leaves_by_path
 
-__all__ = ["Names", "check_learn", "leaf_paths", "learned_names", "merge", "split"]
+__all__ = ["Names", "check_learn", "learned_names", "merge", "split"]
 
 Names = str | tuple[str, ...]
 """``"all"``, one name or several."""
@@ -31,16 +31,6 @@ def learned_names(learn: Names, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if learn == "all" or name in learn)
 
 
-def leaf_paths(params: Params) -> tuple[str, ...]:
-    """The path of every leaf of nested dictionaries, such as ``"filterbank/gaps"``.
-
-    Example:
-      >>> leaf_paths({"pcen": {"gain": 0, "bias": 0}, "scale": 0})
-      ('pcen/gain', 'pcen/bias', 'scale')
-    """
-    return tuple(_flat(params))
-
-
 def split(params: Params, names: Names | Iterable[str]) -> tuple[Params, Params]:
     """Divide nested dictionaries into the leaves that are named and the rest.
 
@@ -59,7 +49,7 @@ def split(params: Params, names: Names | Iterable[str]) -> tuple[Params, Params]
       >>> split({"pcen": {"gain": 1, "bias": 2}, "scale": 3}, ("pcen/gain",))
       ({'pcen': {'gain': 1}}, {'pcen': {'bias': 2}, 'scale': 3})
     """
-    flat = _flat(params)
+    flat = leaves_by_path(params)
     if isinstance(names, str):
         names = tuple(flat) if names == "all" else (names,)
     named = set()
@@ -84,15 +74,7 @@ def merge(named: Params, rest: Params) -> Params:
       >>> merge({"pcen": {"gain": 1}}, {"pcen": {"bias": 2}})
       {'pcen': {'gain': 1, 'bias': 2}}
     """
-    return _nested(_flat(named) | _flat(rest))
-
-
-def _flat(params: Params, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in params.items():
-        path = f"{prefix}{name}"
-        flat |= _flat(value, f"{path}/") if isinstance(value, dict) else {path: value}
-    return flat
+    return _nested(leaves_by_path(named) | leaves_by_path(rest))
 
 
 def _nested(flat: dict[str, Any]) -> Params:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxspec.learning import Names, leaf_paths, split
-from jaxspec.stage import Params, Stage
+from jaxspec.learning import Names, split
+from jaxspec.stage import Params, Stage, leaves_by_path
 
 __all__ = ["Constant", "Features"]
 
@@ -60,7 +60,7 @@ class Features(nnx.Module):
         key = jax.random.key(0) if rngs is None else rngs.params()
         start = stage.init(key, dtype=param_dtype)
         trained, _ = split(start, train)
-        self.values = _variables(start, set(leaf_paths(trained)))
+        self.values = _variables(start, set(leaves_by_path(trained)))
 
     def params(self) -> Params:
         """All parameters of the stage as plain nested dictionaries of arrays."""

@@ -19,7 +19,6 @@ from jaxspec._plotting import (
     LINE_COLOR,
     as_axis,
     as_bank,
-    as_rate,
     draw_cells,
     draw_curve,
     draw_waveform,
@@ -167,7 +166,7 @@ def plot_frontend(
       >>> [ax.get_ylabel() for ax in figure.axes]
       ['amplitude', 'frequency (Hz)', 'dB']
     """
-    rate = as_rate(frontend, sample_rate)
+    rate = frontend.checked_rate(sample_rate)
     start = check_number("start", start)
     waveform = np.asarray(x)
     if waveform.ndim != 1 or frontend.takes != "waveform" or frontend.gives != "features":

@@ -34,7 +34,15 @@ from jaxspec._checks import check_positive_int, check_real, check_spectrum, chec
 from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.table import Table
 
-__all__ = ["Carry", "Params", "Reach", "Stage", "stage_from_dict", "stage_types"]
+__all__ = [
+    "Carry",
+    "Params",
+    "Reach",
+    "Stage",
+    "leaves_by_path",
+    "stage_from_dict",
+    "stage_types",
+]
 
 Params = dict[str, Any]
 Carry = Any
@@ -205,9 +213,8 @@ class Stage(abc.ABC):
 
     def check_params(self, params: Any) -> None:
         """Refuse parameters whose names or shapes are not those of `init`."""
-        expected = self.param_shapes()
-        wanted = {_path(k): v.shape for k, v in _leaves(expected)}
-        given = {_path(k): jnp.shape(v) for k, v in _leaves(params)}
+        wanted = {path: leaf.shape for path, leaf in leaves_by_path(self.param_shapes()).items()}
+        given = {path: jnp.shape(leaf) for path, leaf in leaves_by_path(params).items()}
         if wanted != given:
             raise ValueError(
                 f"params must be those of {type(self).__name__}.init: {_listed(wanted)}; got "
@@ -266,16 +273,14 @@ def _param_shapes(stage: Stage) -> Params:
     return jax.eval_shape(stage.init, jax.random.key(0))
 
 
-def _path(keys: Any) -> str:
-    return "/".join(str(getattr(key, "key", key)) for key in keys)
+def leaves_by_path(params: Any) -> dict[str, Any]:
+    """The leaves of nested dictionaries under paths such as ``"filterbank/gaps"``."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {"/".join(str(getattr(key, "key", key)) for key in keys): leaf for keys, leaf in leaves}
 
 
 def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{path} {shape}" for path, shape in shapes.items()) or "none"
-
-
-def _leaves(params: Any) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_leaves_with_path(params)
 
 
 def stage_types() -> dict[str, type[Stage]]:
