@@ -358,7 +358,12 @@ def test_a_figure_is_used_and_returned():
         (preset("log_mel"), np.zeros((2, 800)), {}, r"one clip \(samples,\).*shape \(2, 800\)"),
         (FrontEnd(*BANK[:1]), np.zeros(800), {"sample_rate": RATE}, "from waveform to spectrum"),
         (FrontEnd(*BANK[:2]), np.zeros(800), {}, "sample_rate must be given"),
-        (preset("log_mel"), np.zeros(800), {"sample_rate": 8000}, "that of the stages.*=8000 and 16000"),
+        (
+            preset("log_mel"),
+            np.zeros(800),
+            {"sample_rate": 8000},
+            "that of the stages.*=8000 and 16000",
+        ),
         (
             FrontEnd(stages.STFT(n_fft=512, center=False), *BANK[1:]),
             np.zeros(511),
