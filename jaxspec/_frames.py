@@ -2,8 +2,7 @@
 
 A gather is the fastest framing on a CPU (it fuses with the window), but its own transpose is a
 scatter, which is slow on accelerators, adds in no fixed order on GPUs, and is refused over a
-sharded batch. With a primitive, the transpose is ours to state, forward mode, reverse mode and
-higher orders follow, and each platform may be given a lowering of its own.
+sharded batch. With a primitive, the transpose is ours to state.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+
+from jaxspec._primitives import register_linear
 
 __all__ = ["frame_count", "frame_p", "overlap_add_p"]
 
@@ -60,14 +60,12 @@ def _overlap_add(frames: jax.Array, *, hop_length: int, length: int) -> jax.Arra
     return jnp.pad(signal, [*lead, (0, length - signal.shape[-1])])
 
 
-@frame_p.def_abstract_eval
 def _frame_shape(x: Any, *, frame_length: int, hop_length: int) -> Any:
     count = frame_count(x.shape[-1], frame_length, hop_length)
     sharding = x.sharding.update(spec=(*x.sharding.spec, None))
     return x.update(shape=(*x.shape[:-1], count, frame_length), sharding=sharding)
 
 
-@overlap_add_p.def_abstract_eval
 def _overlap_add_shape(frames: Any, *, hop_length: int, length: int) -> Any:
     sharding = frames.sharding.update(spec=frames.sharding.spec[:-1])
     return frames.update(shape=(*frames.shape[:-2], length), sharding=sharding)
@@ -85,19 +83,17 @@ def _overlap_add_transpose(x: Any, frames: Any, *, hop_length: int, length: int)
     return [out[..., :count, :]]  # a signal longer than the frames reach may hold one more
 
 
-def _register(
-    primitive: Primitive, implementation: Any, static: tuple[str, ...], transpose: Any
-) -> None:
-    primitive.def_impl(jax.jit(implementation, static_argnames=static))
-    mlir.register_lowering(primitive, mlir.lower_fun(implementation, multiple_results=False))
-    ad.deflinear2(primitive, transpose)
-
-    def batch(args: Any, axes: Any, **options: Any) -> tuple[Any, int]:
-        # All leading axes are batch axes already.
-        return primitive.bind(jnp.moveaxis(args[0], axes[0], 0), **options), 0
-
-    batching.primitive_batchers[primitive] = batch
-
-
-_register(frame_p, _frame, ("frame_length", "hop_length"), _frame_transpose)
-_register(overlap_add_p, _overlap_add, ("hop_length", "length"), _overlap_add_transpose)
+register_linear(
+    frame_p,
+    shape=_frame_shape,
+    transpose=_frame_transpose,
+    static=("frame_length", "hop_length"),
+    lowerings={None: _frame},
+)
+register_linear(
+    overlap_add_p,
+    shape=_overlap_add_shape,
+    transpose=_overlap_add_transpose,
+    static=("hop_length", "length"),
+    lowerings={None: _overlap_add},
+)

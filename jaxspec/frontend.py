@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice, check_number
+from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.framing import fft_frequencies, frame_times
+from jaxspec.pieces import Chain
 from jaxspec.stage import Carry, Params, Reach, Stage
 from jaxspec.stages import DCT, STFT, Filterbank
 from jaxspec.tiling import over_tiles
@@ -28,6 +29,10 @@ class FrontEnd(Stage):
     Args:
       *stages: at least one; each must take what the one before gives. A `FrontEnd` among them
         stands for its stages.
+      tile_frames: how many frames, over all clips of a batch, are computed at once; results are the
+        same up to rounding. ``None``: as many as suit the platform. From the waveform to the first
+        stage that needs all earlier frames or the whole clip, long signals are evaluated in such
+        tiles, forward and backward, so that memory is input + output + a few tiles.
 
     Parameters are a dictionary with one entry for each stage that has any, under the stage's
     name: its class name in snake case (``"filterbank"``, ``"pcen"``), with ``_2``, ``_3``, …
@@ -37,7 +42,7 @@ class FrontEnd(Stage):
       TypeError: if something is not a stage.
       ValueError: if two stages do not fit together: one gives a spectrum and the next takes
         features, the numbers of channels differ, or they state different sample rates or FFT
-        lengths.
+        lengths; for ``tile_frames`` below 1.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -58,9 +63,12 @@ class FrontEnd(Stage):
     """
 
     stages: tuple[Stage, ...]
+    tile_frames: int | None = None
 
     # dataclasses.replace and from_dict give the stages by name, people one after the other.
-    def __init__(self, *args: Stage, stages: tuple[Stage, ...] = ()) -> None:
+    def __init__(
+        self, *args: Stage, stages: tuple[Stage, ...] = (), tile_frames: int | None = None
+    ) -> None:
         flat: list[Stage] = []
         for stage in (*args, *stages):
             if not isinstance(stage, Stage):
@@ -68,7 +76,9 @@ class FrontEnd(Stage):
             flat.extend(stage.stages if isinstance(stage, FrontEnd) else [stage])
         if not flat:
             raise ValueError("a front-end needs at least one stage, got none")
-        object.__setattr__(self, "stages", tuple(flat))
+        if tile_frames is not None:
+            tile_frames = check_positive_int("tile_frames", tile_frames)
+        self._set(stages=tuple(flat), tile_frames=tile_frames)
         self._check_fit()
 
     def _check_fit(self) -> None:
@@ -91,6 +101,8 @@ class FrontEnd(Stage):
 
     def __repr__(self) -> str:
         lines = "".join(f"    {stage!r},\n" for stage in self.stages)
+        if self.tile_frames is not None:
+            lines += f"    tile_frames={self.tile_frames},\n"
         return f"FrontEnd(\n{lines})"
 
     # What the chain declares.
@@ -149,7 +161,8 @@ class FrontEnd(Stage):
         """
         changed = dataclasses.replace(self[name], **changes)  # type: ignore[type-var]
         place = self.names.index(name)
-        return type(self)(*self.stages[:place], changed, *self.stages[place + 1 :])
+        stages = (*self.stages[:place], changed, *self.stages[place + 1 :])
+        return type(self)(stages=stages, tile_frames=self.tile_frames)
 
     # What the chain computes.
 
@@ -177,43 +190,28 @@ class FrontEnd(Stage):
         )
 
     def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
-        names = self.names
         position = 0
         while position < len(self.stages):
-            stop = self._end_of_frames(position)
+            stop = self._end_of_chain(position)
+            part = list(zip(self.names, self.stages, strict=True))[position:stop]
             if stop > position + 1:
-                x = self._evaluate_frames(params, x, position, stop)
+                names, stages = zip(*part, strict=True)
+                prepared = {n: s.prepare(params[n]) for n, s in part if n in params}
+                chain = Chain(stages, names)
+                x = over_tiles(chain, prepared, x, tile_frames=self.tile_frames)
             else:
-                stage = self.stages[position]
-                x = stage.evaluate(params.get(names[position], {}), x)
+                ((name, stage),) = part
+                x = stage.evaluate(params.get(name, {}), x)
             position = stop
         return x
 
-    def _end_of_frames(self, position: int) -> int:
-        """Where the run of stages ends that cuts frames at ``position`` and treats each alone."""
-        head = self.stages[position]
-        stop = position + 1
-        if head.takes == "waveform" != head.gives and head.reach.kind == "neighbours":
-            while stop < len(self.stages) and self.stages[stop].reach.kind == "frame":
-                stop += 1
-        return stop
-
-    def _evaluate_frames(self, params: Params, x: jax.Array, start: int, stop: int) -> jax.Array:
-        head = self.stages[start]
-        names = self.names
-
-        def features(params: Params, x: jax.Array) -> jax.Array:
-            for name, stage in zip(names[start:stop], self.stages[start:stop], strict=True):
-                _, x = stage.advance(params.get(name, {}), None, x)
-            return x
-
-        return over_tiles(
-            features,
-            {name: params[name] for name in names[start:stop] if name in params},
-            head.extend(x),
-            frame_length=head.reach.before + head.reach.after + 1,
-            hop_length=head.reach.stride,
-        )
+    def _end_of_chain(self, position: int) -> int:
+        """Where the stages end that make frames of a waveform and see a known neighbourhood."""
+        stop = position
+        while stop < len(self.stages) and self.stages[stop].reach.kind in ("frame", "neighbours"):
+            stop += 1
+        frames = self.stages[position].takes == "waveform" != self.stages[stop - 1].gives
+        return stop if stop > position and frames else position + 1
 
     # What its axes mean.
 

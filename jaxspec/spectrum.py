@@ -26,6 +26,7 @@ from jaxspec._checks import (
     check_time_axis,
 )
 from jaxspec._dtypes import as_computed
+from jaxspec.fourier import check_method, irfft, rfft
 from jaxspec.framing import PAD_MODES, frame, num_frames, overlap_add, pad
 from jaxspec.windows import WindowLike, window_in_frame
 
@@ -75,6 +76,8 @@ def stft(
     center: bool = True,
     pad_mode: str = "reflect",
     normalized: str | None = None,
+    method: str = "auto",
+    precision: str = "highest",
 ) -> jax.Array:
     """Short-time Fourier transform of a real signal, one-sided.
 
@@ -96,6 +99,12 @@ def stft(
         (``"frame_length"``), by the square root of the window's energy (``"window"``), both as
         in torchaudio, or by the window's sum (``"magnitude"``, as in SciPy: a sine of
         amplitude 1 then has magnitude 0.5).
+      method: ``"fft"``; ``"matmul"``, a matrix product (equal to 1e-5 of the largest value in
+        float32); or ``"auto"``, the product on TPUs up to ``n_fft=2048`` and the FFT elsewhere,
+        chosen when the program is lowered for a platform.
+      precision: of the matrix product, ``"highest"``, ``"high"`` or ``"default"`` in JAX's words
+        (accelerators round to bfloat16 or TF32 below ``"highest"``); only with
+        ``method="matmul"``.
 
     Returns:
       complex array ``(..., frames, n_fft // 2 + 1)``, complex128 for float64 and complex64
@@ -118,10 +127,13 @@ def stft(
       synthesis", Proc. IEEE 65(11), 1977. Values as ``librosa.stft`` (transposed).
     """
     n_fft, hop_length, win_length = analysis_lengths(n_fft, hop_length, win_length)
+    check_method(method, precision)
     x = check_real("x", x)
     table = _window_array(window, n_fft, win_length, periodic)
     x = center_pad(x, n_fft=n_fft, hop_length=hop_length, center=center, pad_mode=pad_mode)
-    return analyze(x, table, hop_length=hop_length, normalized=normalized)
+    return analyze(
+        x, table, hop_length=hop_length, normalized=normalized, method=method, precision=precision
+    )
 
 
 def check_padding(center: bool, pad_mode: str) -> None:
@@ -151,18 +163,31 @@ def center_pad(
 
 
 def analyze(
-    x: jax.Array, table: np.ndarray | jax.Array, *, hop_length: int, normalized: str | None
+    x: jax.Array,
+    table: np.ndarray | jax.Array,
+    *,
+    hop_length: int,
+    normalized: str | None,
+    method: str = "auto",
+    precision: str = "highest",
 ) -> jax.Array:
     """The spectrum of every whole frame of ``x`` under a window as long as the frame."""
     check_choice("normalized", normalized, NORMALIZATIONS)
-    return _analyze(as_computed(x), table, hop_length, normalized)
+    return _analyze(as_computed(x), table, hop_length, normalized, method, precision)
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _analyze(x: jax.Array, table: jax.Array, hop_length: int, normalized: str | None) -> jax.Array:
+@partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _analyze(
+    x: jax.Array,
+    table: jax.Array,
+    hop_length: int,
+    normalized: str | None,
+    method: str,
+    precision: str,
+) -> jax.Array:
     table = jnp.asarray(table, x.dtype) / jnp.asarray(_window_scale(table, normalized), x.dtype)
     frames = frame(x, frame_length=table.shape[-1], hop_length=hop_length) * table
-    return jnp.fft.rfft(frames, axis=-1)
+    return rfft(frames, method=method, precision=precision)
 
 
 def _window_scale(table: jax.Array, normalized: str | None) -> jax.Array | float:
@@ -205,6 +230,8 @@ def istft(
     center: bool = True,
     length: int | None = None,
     normalized: str | None = None,
+    method: str = "auto",
+    precision: str = "highest",
 ) -> jax.Array:
     """Inverse short-time Fourier transform: the least-squares signal of a spectrum.
 
@@ -214,7 +241,8 @@ def istft(
     Args:
       spectrum: complex array ``(..., frames, n_fft // 2 + 1)``.
       n_fft: as in the analysis. It must be given: 552 bins belong to 1102 as well as to 1103.
-      hop_length, win_length, window, periodic, center, normalized: as in `jaxspec.stft`.
+      hop_length, win_length, window, periodic, center, normalized, method, precision: as in
+        `jaxspec.stft`.
       length: number of samples wanted. The result is cut, or filled up with zeros where no
         frame reaches. Default: all samples the frames cover, less the padding of ``center``.
 
@@ -240,6 +268,7 @@ def istft(
     """
     n_fft, hop_length, win_length = analysis_lengths(n_fft, hop_length, win_length)
     check_choice("normalized", normalized, NORMALIZATIONS)
+    check_method(method, precision)
     spectrum = check_spectrum("spectrum", spectrum)
     check_time_axis("spectrum", spectrum, axis=-2)
     check_same(
@@ -256,28 +285,30 @@ def istft(
         length = check_positive_int("length", length)
     start = n_fft // 2 if center else 0
     covered = (spectrum.shape[-2] - 1) * hop_length + n_fft - 2 * start
-    return _synthesize(
-        spectrum, table, n_fft, hop_length, start, max(covered, 0), length, normalized
-    )
+    frames = _frames_of(spectrum, n_fft, method, precision)
+    return _synthesize(frames, table, hop_length, start, max(covered, 0), length, normalized)
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4, 5, 6, 7))
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _frames_of(spectrum: jax.Array, n_fft: int, method: str, precision: str) -> jax.Array:
+    return irfft(spectrum, n=n_fft, method=method, precision=precision)
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
 def _synthesize(
-    spectrum: jax.Array,
+    frames: jax.Array,
     table: jax.Array,
-    n_fft: int,
     hop_length: int,
     start: int,
     covered: int,
     length: int | None,
     normalized: str | None,
 ) -> jax.Array:
-    frames = jnp.fft.irfft(spectrum, n=n_fft, axis=-1)
     dtype = frames.dtype
     table = jnp.asarray(table, dtype)
     frames = frames * (jnp.asarray(_window_scale(table, normalized), dtype) * table)
     signal = overlap_add(frames, hop_length=hop_length)
-    squares = jnp.broadcast_to(table**2, (spectrum.shape[-2], n_fft))
+    squares = jnp.broadcast_to(table**2, frames.shape[-2:])
     envelope = overlap_add(squares, hop_length=hop_length)
     floor = _EMPTY_ENVELOPE * jax.lax.stop_gradient(jnp.max(envelope))
     # The division is safe on both sides of the choice, or its gradient would be NaN.

@@ -10,8 +10,9 @@ What a stage declares decides how it may be evaluated:
   complex) or ``"features"`` (..., frames, channels). *Positions* below are samples or frames.
 - ``reach``: which input positions an output position depends on (see `Reach`).
 
-and `Stage.evaluate` is made of three pieces, which tiles, streams and shards put together anew:
+and `Stage.evaluate` is made of four pieces, which tiles, streams and shards put together anew:
 
+    prepare(params)             what is computed from the parameters alone: the others' ``params``
     initial_carry(params, x)    the carry before the first position       (reach.past)
     extend(x)                   the clip with its edges continued         (reach.before / after)
     advance(params, carry, x)   the carry after, and the outputs of all positions of an extended
@@ -145,6 +146,10 @@ class Stage(abc.ABC):
         del key, dtype
         return {}
 
+    def prepare(self, params: Params) -> Params:
+        """What the methods below take as ``params``: computed once for all pieces of a clip."""
+        return params
+
     def extend(self, x: jax.Array) -> jax.Array:
         """``x`` continued beyond its ends as the edge rule says, ready for `advance`."""
         return x
@@ -163,7 +168,8 @@ class Stage(abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} must define transform or advance")
 
     def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
-        """The outputs of a clip: `initial_carry`, `extend` and `advance` together, unchecked."""
+        """The outputs of a clip: the four methods above together, unchecked."""
+        params = self.prepare(params)
         return self.advance(params, self.initial_carry(params, x), self.extend(x))[1]
 
     # How a stage is used.

@@ -1,132 +1,342 @@
 """Evaluation in tiles of time: the framed copy of a long signal never exists as a whole.
 
-On a CPU the chain from waveform to bands is bound by the memory traffic of its temporaries, not by
-arithmetic. A tile of some hundred frames stays in the cache, which makes the forward pass two to
-three times faster, and the backward pass computes each tile again instead of storing it.
+A chain of stages that reach only to neighbours is evaluated piece by piece, each piece read
+straight from the signal and its outputs written straight into the result; only the pieces at the
+two ends are continued beyond them. Memory is input + output + a few tiles, forward and backward:
+the backward pass computes every tile again. On a CPU it is also two to three times faster, for a
+tile stays in the cache, and several tiles in one turn of the loop keep all cores busy (XLA runs an
+FFT on one).
+
+Three primitives do it, so that the tiles fit the shapes and the platform that a program is lowered
+for, after all of `vmap`: the chain itself, its derivative along tangents, and that one's transpose.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching
 
-from jaxspec._frames import frame_count
-from jaxspec.stage import Params
+from jaxspec._primitives import register_lowerings
+from jaxspec.pieces import Chain, Piece, Plan
+from jaxspec.stage import Params, Reach
 
 __all__ = ["over_tiles"]
 
-# Samples of frames in one tile, over the whole batch: 1000 frames of 400. Smaller tiles pay for
-# the loop, larger ones fall out of the cache.
-_TILE = 400_000
-
 
 def over_tiles(
-    function: Callable[[Params, jax.Array], jax.Array],
-    params: Params,
-    x: jax.Array,
-    *,
-    frame_length: int,
-    hop_length: int,
+    chain: Chain, prepared: Params, x: jax.Array, *, tile_frames: int | None
 ) -> jax.Array:
-    """``function(params, x)``, tile by tile on a CPU and at once elsewhere.
+    """``chain.whole(prepared, x)``, tile by tile where the clip is long.
 
     Args:
-      function: from parameters and a signal ``(..., samples)`` to the features
-        ``(..., frames, channels)`` of its whole frames, each frame by itself.
-      params: its parameters.
-      x: signal ``(..., samples)``; the batch axes stay axes of every tile.
-      frame_length, hop_length: samples in a frame, and from one to the next.
+      chain: what is evaluated.
+      prepared: by stage name, what `Stage.prepare` made of the parameters.
+      x: waveform ``(..., samples)``; the batch axes stay axes of every tile.
+      tile_frames: frames in a tile, over all clips; ``None``: as many as suit the platform.
 
     Returns:
-      what ``function(params, x)`` returns, up to rounding.
+      the frames ``(..., frames, channels)``.
     """
-    frames = frame_count(x.shape[-1], frame_length, hop_length)
-    tiles = round(frames * math.prod(x.shape[:-1]) * frame_length / _TILE)
-    # A tile must reach beyond its neighbour's first frames, for `_copied` makes it of two pieces.
-    if tiles < 2 or frames // tiles * hop_length < frame_length:
-        return function(params, x)
-    plan = _Plan(tiles, frames, frame_length, hop_length)
-
-    @jax.custom_jvp
-    def tiled(params: Params, x: jax.Array) -> jax.Array:
-        return _in_place(function, params, x, plan)
-
-    @tiled.defjvp
-    def tiled_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-        return jax.jvp(partial(_copied, function, plan=plan), primals, tangents)
-
-    # Which way is taken is decided when the program is lowered for a platform.
-    return jax.lax.platform_dependent(params, x, cpu=tiled, default=function)
+    smallest = Plan.of(chain, x.shape, tile_frames, "cpu")
+    if smallest is None:
+        return chain.whole(prepared, x)
+    leaves, tree = jax.tree.flatten(prepared)
+    leaves = [_varying_like(leaf, x) for leaf in leaves]
+    return _tiles_p.bind(*leaves, x, tree=tree, chain=chain, tile_frames=tile_frames)
 
 
-class _Plan(NamedTuple):
-    tiles: int
-    frames: int
-    frame_length: int
-    hop_length: int
+def _varying_like(leaf: jax.Array, x: jax.Array) -> jax.Array:
+    """``leaf`` as different from device to device as ``x`` is, inside of ``shard_map``."""
+    own, wanted = (jax.typeof(array).manual_axis_type.varying for array in (leaf, x))
+    missing = tuple(wanted - own)
+    return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+
+# The three primitives. Their operands are the leaves of `prepared`, the signal, and then tangents
+# or the cotangent; `mask` says to which of the first a tangent belongs.
+
+_tiles_p = Primitive("tiles")
+_tangent_p = Primitive("tiles_tangent")
+_cotangents_p = Primitive("tiles_cotangents")
+_cotangents_p.multiple_results = True
+
+
+def _tiles(*operands: jax.Array, platform: str, tree: Any, chain: Any, tile_frames: Any) -> Any:
+    prepared, x = _unflattened(tree, operands)
+    plan = Plan.of(chain, x.shape, tile_frames, platform)
+    if plan is None:
+        return chain.whole(prepared, x)
+
+    def visit(y: jax.Array, piece: Piece) -> jax.Array:
+        return piece.write_frames(y, piece.function(prepared, piece.samples(x)))
+
+    return plan.fold(visit, _empty(x, _abstract(chain, tree, operands)), x.shape[-1])
+
+
+def _tangent(
+    *operands: jax.Array, platform: str, tree: Any, chain: Any, tile_frames: Any, mask: Any
+) -> Any:
+    primals, tangents = operands[: len(mask)], list(operands[len(mask) :])
+    along = [tangents.pop(0) if moves else None for moves in mask]
+    x = primals[-1]
+    plan = Plan.of(chain, x.shape, tile_frames, platform)
+
+    def derivative(function: Any, part: Any) -> jax.Array:
+        """Along the tangents; ``part`` takes what belongs to the function from a signal."""
+        chosen = _Chosen(function, tree, [*primals[:-1], part(x)], mask)
+        moving = [part(t) if t is along[-1] else t for t in along if t is not None]
+        return jax.jvp(chosen, chosen.values, moving)[1]
+
+    if plan is None:
+        return derivative(chain.whole, lambda signal: signal)
+
+    def visit(y: jax.Array, piece: Piece) -> jax.Array:
+        return piece.write_frames(y, derivative(piece.function, piece.samples))
+
+    return plan.fold(visit, _empty(x, _abstract(chain, tree, primals)), x.shape[-1])
+
+
+def _cotangents(
+    *operands: jax.Array, platform: str, tree: Any, chain: Any, tile_frames: Any, mask: Any
+) -> Any:
+    *primals, cotangent = operands
+    x = primals[-1]
+    plan = Plan.of(chain, x.shape, tile_frames, platform)
+
+    def pulled_back(function: Any, signal: jax.Array, part: jax.Array) -> list[jax.Array]:
+        chosen = _Chosen(function, tree, [*primals[:-1], signal], mask)
+        return list(jax.vjp(chosen, *chosen.values)[1](part))
+
+    if plan is None:
+        return pulled_back(chain.whole, x, cotangent)
+
+    def visit(state: Any, piece: Piece) -> Any:
+        sums, signal = state
+        new = pulled_back(piece.function, piece.samples(x), piece.frames(cotangent))
+        if mask[-1]:
+            signal = _added(signal, new.pop(), piece)
+        return [a + b for a, b in zip(sums, new, strict=True)], signal
+
+    zeros = [jnp.zeros_like(p) for p, moves in zip(primals, mask, strict=True) if moves]
+    signal = (zeros.pop(), jnp.zeros_like(x[..., : plan.overlap])) if mask[-1] else ()
+    sums, signal = plan.fold(visit, (zeros, signal), x.shape[-1])
+    return [*sums, *signal[:1]]
+
+
+def _added(
+    signal: tuple[jax.Array, jax.Array], part: jax.Array, piece: Piece
+) -> tuple[jax.Array, jax.Array]:
+    """The gradient of a signal with that of one more piece.
+
+    What reaches into the next piece is kept beside it, so that samples are written once and never
+    read: for an addition to a part of it, XLA may copy the whole signal.
+    """
+    total, pending = signal
+    overlap = pending.shape[-1]
+    part = part[..., piece.skip :]
+    lead = [(0, 0)] * (part.ndim - 1)
+    part = part + jnp.pad(pending, [*lead, (0, part.shape[-1] - overlap)])
+    total = jax.lax.dynamic_update_slice_in_dim(
+        total, part[..., : piece.own], piece.start + piece.skip, axis=total.ndim - 1
+    )
+    rest = part[..., piece.own : piece.own + overlap]
+    return total, jnp.pad(rest, [*lead, (0, overlap - rest.shape[-1])])
+
+
+class _Chosen:
+    """A function of parameters and signal as one of those operands alone that ``mask`` chooses."""
+
+    def __init__(self, function: Any, tree: Any, operands: Any, mask: Sequence[bool]) -> None:
+        self.function, self.tree, self.operands, self.mask = function, tree, operands, mask
+        self.values = [o for o, moves in zip(operands, mask, strict=True) if moves]
+
+    def __call__(self, *values: jax.Array) -> jax.Array:
+        given = list(values)
+        pairs = zip(self.operands, self.mask, strict=True)
+        operands = [given.pop(0) if moves else o for o, moves in pairs]
+        return self.function(*_unflattened(self.tree, operands))
+
+
+def _unflattened(tree: Any, operands: Sequence[Any]) -> tuple[Params, jax.Array]:
+    *leaves, x = operands
+    return jax.tree.unflatten(tree, leaves), x
+
+
+def _empty(x: jax.Array, aval: Any) -> jax.Array:
+    """Zeros of this shape, laid out over devices as ``x`` is."""
+    corner = jnp.zeros_like(x[..., :1, None], aval.dtype)
+    return jnp.broadcast_to(corner, aval.shape)
+
+
+# Their rules.
+
+
+def _abstract(chain: Any, tree: Any, operands: Sequence[Any]) -> Any:
+    """Shape and dtype of the frames."""
+    avals = [jax.ShapeDtypeStruct(o.shape, o.dtype) for o in operands]
+    return _shape(chain, tree, tuple(avals))
+
+
+@lru_cache(maxsize=256)
+def _shape(chain: Any, tree: Any, avals: tuple[jax.ShapeDtypeStruct, ...]) -> Any:
+    return jax.eval_shape(lambda *o: chain.whole(*_unflattened(tree, o)), *avals)
+
+
+def _frames_aval(x: Any, frames: Any) -> Any:
+    sharding = x.sharding.update(spec=(*x.sharding.spec, None))
+    return x.update(shape=frames.shape, dtype=frames.dtype, sharding=sharding, weak_type=False)
+
+
+@_tiles_p.def_abstract_eval
+def _tiles_shape(*operands: Any, tree: Any, chain: Any, tile_frames: Any) -> Any:
+    del tile_frames
+    return _frames_aval(operands[-1], _abstract(chain, tree, operands))
+
+
+@_tangent_p.def_abstract_eval
+def _tangent_shape(*operands: Any, mask: Any, **options: Any) -> Any:
+    return _tiles_shape(*operands[: len(mask)], **options)
+
+
+@_cotangents_p.def_abstract_eval
+def _cotangents_shape(*operands: Any, mask: Any, **options: Any) -> Any:
+    del options
+    return [o for o, moves in zip(operands, mask, strict=False) if moves]
+
+
+def _moving(tangents: Sequence[Any]) -> tuple[tuple[bool, ...], list[Any]]:
+    mask = tuple(not isinstance(t, ad.Zero) for t in tangents)
+    return mask, [t for t, moves in zip(tangents, mask, strict=True) if moves]
+
+
+def _tiles_jvp(primals: Any, tangents: Any, **options: Any) -> Any:
+    mask, moving = _moving(tangents)
+    y = _tiles_p.bind(*primals, **options)
+    return y, _tangent_p.bind(*primals, *moving, mask=mask, **options)
+
+
+def _tangent_transpose(cotangent: Any, *operands: Any, mask: Any, **options: Any) -> list[Any]:
+    primals = operands[: len(mask)]
+    if isinstance(cotangent, ad.Zero):
+        return [None] * len(operands)
+    of_tangents = _cotangents_p.bind(*primals, cotangent, mask=mask, **options)
+    return [None] * len(mask) + list(of_tangents)
+
+
+def _cotangents_transpose(tangents: Any, *operands: Any, mask: Any, **options: Any) -> list[Any]:
+    *primals, _ = operands
+    given = [ad.instantiate_zeros(t) for t in tangents]
+    return [None] * len(mask) + [_tangent_p.bind(*primals, *given, mask=mask, **options)]
+
+
+# Derivatives of the derivatives are those of the chain evaluated at once: exact, but with the
+# memory of the whole.
+
+
+def _linear_jvp(primitive: Primitive, at_once: Any) -> Any:
+    def rule(operands: Any, tangents: Any, *, mask: Any, **options: Any) -> Any:
+        n = len(mask)
+        bind = partial(primitive.bind, mask=mask, **options)
+        results = bind(*operands)
+        moves_first, first = _moving(tangents[:n])
+        tangent = None
+        if not all(isinstance(t, ad.Zero) for t in tangents[n:]):
+            second = [ad.instantiate_zeros(t) for t in tangents[n:]]
+            tangent = bind(*operands[:n], *second)
+        if first:
+            chosen = [o for o, moves in zip(operands[:n], moves_first, strict=True) if moves]
+
+            def of_primals(*values: Any) -> Any:
+                given = list(values)
+                pairs = zip(operands[:n], moves_first, strict=True)
+                primals = [given.pop(0) if moves else o for o, moves in pairs]
+                return at_once(*primals, *operands[n:], mask=mask, **options)
+
+            other = jax.jvp(of_primals, chosen, first)[1]
+            tangent = other if tangent is None else jax.tree.map(jnp.add, tangent, other)
+        return results, tangent
+
+    return rule
+
+
+def _tangent_at_once(*operands: Any, chain: Any, tree: Any, mask: Any, **options: Any) -> Any:
+    del options
+    chosen = _Chosen(chain.whole, tree, operands[: len(mask)], mask)
+    return jax.jvp(chosen, chosen.values, list(operands[len(mask) :]))[1]
+
+
+def _cotangents_at_once(*operands: Any, chain: Any, tree: Any, mask: Any, **options: Any) -> Any:
+    del options
+    *primals, cotangent = operands
+    chosen = _Chosen(chain.whole, tree, primals, mask)
+    return list(jax.vjp(chosen, *chosen.values)[1](cotangent))
+
+
+def _batch(
+    primitive: Primitive, operands: Any, axes: Any, *, chain: Any, tree: Any, **options: Any
+) -> Any:
+    """Another batch axis of the signal goes in front of the others; where clips have parameters or
+    tangents of parameters of their own, the chain is mapped over it.
+    """
+    n = tree.num_leaves
+    mask = options.get("mask", (False,) * (n + 1))
+    size = next(o.shape[a] for o, a in zip(operands, axes, strict=True) if a is not None)
+    own = tuple(a is not None or m for a, m in zip(axes[:n], mask[:n], strict=True))
+    if any(own):
+        chain = _Mapped(chain, tree, own)
+    in_front = [
+        o if position < n and not own[position] else batching.bdim_at_front(o, axis, size)
+        for position, (o, axis) in enumerate(zip(operands, axes, strict=True))
+    ]
+    y = primitive.bind(*in_front, chain=chain, tree=tree, **options)
+    return (y, [0] * len(y)) if primitive.multiple_results else (y, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mapped:
+    """A chain over one more axis, which some of the parameters have too."""
+
+    chain: Any
+    tree: Any
+    own: tuple[bool, ...]
 
     @property
-    def step(self) -> int:
-        """Samples from one tile to the next."""
-        return self.frames // self.tiles * self.hop_length
+    def reach(self) -> Reach:
+        return self.chain.reach
+
+    def length(self, n: int) -> int:
+        return self.chain.length(n)
+
+    def _map(self, function: Any, prepared: Params, x: jax.Array) -> jax.Array:
+        axes = jax.tree.unflatten(self.tree, [0 if own else None for own in self.own])
+        return jax.vmap(function, in_axes=(axes, 0))(prepared, x)
+
+    def whole(self, prepared: Params, x: jax.Array) -> jax.Array:
+        return self._map(self.chain.whole, prepared, x)
+
+    def piece(self, prepared: Params, x: jax.Array) -> jax.Array:
+        return self._map(self.chain.piece, prepared, x)
 
 
-# Two ways to the same values. Without derivatives, each tile is read straight from the signal. The
-# transpose of such a read would add a signal of zeros for every tile, so that the time would grow
-# with the square of the length; what is differentiated gets the tiles as the inputs of the loop.
+ad.primitive_jvps[_tiles_p] = _tiles_jvp
+ad.primitive_jvps[_tangent_p] = _linear_jvp(_tangent_p, _tangent_at_once)
+ad.primitive_jvps[_cotangents_p] = _linear_jvp(_cotangents_p, _cotangents_at_once)
+ad.primitive_transposes[_tangent_p] = _tangent_transpose
+ad.primitive_transposes[_cotangents_p] = _cotangents_transpose
 
-
-def _in_place(
-    function: Callable[[Params, jax.Array], jax.Array], params: Params, x: jax.Array, plan: _Plan
-) -> jax.Array:
-    size = plan.step + plan.frame_length - plan.hop_length
-
-    def tile(start: jax.Array) -> jax.Array:
-        return function(params, jax.lax.dynamic_slice_in_dim(x, start, size, axis=-1))
-
-    y = jax.lax.map(tile, plan.step * jax.lax.iota(jnp.int32, plan.tiles))
-    return _joined(function, params, x, y, plan)
-
-
-def _copied(
-    function: Callable[[Params, jax.Array], jax.Array], params: Params, x: jax.Array, plan: _Plan
-) -> jax.Array:
-    function = jax.checkpoint(function)  # computed again in the backward pass, not stored
-    overlap = plan.frame_length - plan.hop_length
-    #  x      | step 0     | step 1     | step 2     | rest
-    #  tile   | step t     | overlap |    the first samples of step t + 1
-    tiles = _steps(x, plan)
-    if overlap > 0:
-        following = _steps(x[..., plan.step :], plan)[..., :overlap]
-        tiles = jnp.concatenate([tiles, following], axis=-1)
-    y = jax.lax.map(partial(function, params), jnp.moveaxis(tiles, -2, 0))
-    return _joined(function, params, x, y, plan)
-
-
-def _steps(x: jax.Array, plan: _Plan) -> jax.Array:
-    """The first steps of ``x``, ``(..., tiles, step)``; zeros where it ends before."""
-    needed = plan.tiles * plan.step
-    missing = max(needed - x.shape[-1], 0)
-    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)])[..., :needed]
-    return x.reshape(*x.shape[:-1], plan.tiles, plan.step)
-
-
-def _joined(
-    function: Callable[[Params, jax.Array], jax.Array],
-    params: Params,
-    x: jax.Array,
-    y: jax.Array,
-    plan: _Plan,
-) -> jax.Array:
-    """The features ``(tiles, ..., frames, channels)`` in one row, and those of the rest."""
-    y = jnp.moveaxis(y, 0, -3)
-    y = y.reshape(*y.shape[:-3], -1, y.shape[-1])
-    if y.shape[-2] < plan.frames:
-        rest = function(params, x[..., plan.tiles * plan.step :])
-        y = jnp.concatenate([y, rest], axis=-2)
-    return y
+for _primitive, _function in (
+    (_tiles_p, _tiles), (_tangent_p, _tangent), (_cotangents_p, _cotangents),
+):  # fmt: skip
+    batching.primitive_batchers[_primitive] = partial(_batch, _primitive)
+    register_lowerings(
+        _primitive,
+        {None: partial(_function, platform="other"), "cpu": partial(_function, platform="cpu")},
+        static=("tree", "chain", "tile_frames", "mask"),
+    )

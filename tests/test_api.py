@@ -21,12 +21,12 @@ PACKAGE = pathlib.Path(jaxspec.__file__).parent
 
 # A module may import only from modules above it.
 LAYERS = [
-    "_checks", "_dtypes", "_frames", "table", "windows", "framing", "waveform", "spectrum",
-    "powers",
+    "_checks", "_dtypes", "_primitives", "_frames", "table", "windows", "framing", "waveform",
+    "fourier", "spectrum", "powers",
     "polar", "scales", "filterbanks", "parametrize", "layouts", "compression", "gain_control",
     "cepstrum", "stage", "learning", "stages.waveform", "stages.spectrum", "stages.bands",
-    "stages.compression", "stages.gain_control", "stages.cepstrum", "stages", "tiling",
-    "frontend",
+    "stages.compression", "stages.gain_control", "stages.cepstrum", "stages", "pieces",
+    "tiling", "frontend",
     "features", "presets", "", "linen", "nnx", "audio", "_plotting", "plotting", "cli", "__main__",
 ]  # fmt: skip
 

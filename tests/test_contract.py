@@ -311,6 +311,7 @@ def test_pieces_make_the_whole(stage):
     x, params, reach = _input(stage, batch=(2,)), _params(stage), stage.reach
     whole = stage.apply(params, x)
     extended = stage.extend(jnp.asarray(x))
+    params = stage.prepare(params)
     carry = stage.initial_carry(params, jnp.asarray(x))
     count = whole.shape[-1] if stage.gives == "waveform" else whole.shape[-2]
     outputs, position = [], 0
@@ -341,7 +342,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         "amin": 0.4, "floor": "add", "ref": 3.0, "top_db": 7.0, "gain": 0.5, "bias": 1.0,
         "power": 0.3, "smoothing": 0.11, "eps": 0.1, "start": "zeros", "n_out": 4, "dct_type": 3,
         "lifter": 9.0, "form": "librosa", "width": 7, "order": 1,
-        "edge": "interp",
+        "edge": "interp", "method": "matmul", "precision": "high",
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",

@@ -195,8 +195,13 @@ class Filterbank(Stage):
         total = jnp.maximum(weights.sum(axis=0), jnp.finfo(weights.dtype).tiny)
         return (bins[:, None] * weights).sum(axis=0) / total
 
+    def prepare(self, params: Params) -> Params:
+        if not params:
+            return {}
+        return {"matrix": self.weights(params, dtype=jnp.result_type(*params.values()))}
+
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return apply_filterbank(x, self.weights(params, dtype=x.dtype))
+        return apply_filterbank(x, params["matrix"] if params else self.weights({}, dtype=x.dtype))
 
 
 def _start_matrix(stage: Filterbank) -> np.ndarray:

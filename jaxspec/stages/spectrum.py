@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number
+from jaxspec.fourier import check_method
 from jaxspec.framing import num_frames
 from jaxspec.polar import power
 from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad, check_padding
@@ -23,8 +24,9 @@ class STFT(Stage):
     """Short-time Fourier transform: `jaxspec.stft`.
 
     Args:
-      n_fft, hop_length, win_length, window, periodic, center, pad_mode, normalized: as in
-        `jaxspec.stft`. A window given as an array or a callable is held as a `jaxspec.Table`.
+      n_fft, hop_length, win_length, window, periodic, center, pad_mode, normalized, method,
+        precision: as in `jaxspec.stft`. A window given as an array or a callable is held as a
+        `jaxspec.Table`.
 
     Example:
       >>> import jax.numpy as jnp, jaxspec
@@ -44,6 +46,8 @@ class STFT(Stage):
     center: bool = True
     pad_mode: str = "reflect"
     normalized: str | None = None
+    method: str = "auto"
+    precision: str = "highest"
 
     def __post_init__(self) -> None:
         n_fft, hop_length, win_length = analysis_lengths(
@@ -53,6 +57,7 @@ class STFT(Stage):
         self._set(periodic=bool(self.periodic), center=bool(self.center))
         check_padding(self.center, self.pad_mode)
         check_choice("normalized", self.normalized, NORMALIZATIONS)
+        check_method(self.method, self.precision)
         if isinstance(self.window, Table | np.ndarray | jax.Array | list) or callable(self.window):
             values = window(self.window, win_length, periodic=self.periodic)  # type: ignore[arg-type]
             self._set(window=Table(values))
@@ -96,7 +101,12 @@ class STFT(Stage):
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         assert self.hop_length is not None
         return analyze(
-            x, self.window_table(), hop_length=self.hop_length, normalized=self.normalized
+            x,
+            self.window_table(),
+            hop_length=self.hop_length,
+            normalized=self.normalized,
+            method=self.method,
+            precision=self.precision,
         )
 
 
