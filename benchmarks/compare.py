@@ -1,163 +1,177 @@
-"""The same log-mel spectrogram by several libraries: time as a ratio in one run, and error.
+"""The same log-mel spectrogram by several libraries, side by side in one run.
 
-    python benchmarks/compare.py [-o benchmarks/RESULTS.md] [--repeats 30]
+    python benchmarks/compare.py [-o benchmarks] [--repeats 40] [--sizes first hour] [--quick]
 
-Work: 16 clips of 10 s at 16 kHz, n_fft 400, hop 160, 80 mel bands, ln(max(x, 1e-10)). Repeats are
-interleaved, so that every library meets the same disturbances. Libraries that are not installed
-are left out: `pip install librosax` and, for the torch ones, `pip install torch==2.13.0` and
-`pip install --no-deps torchaudio==2.11.0` (delete `torchaudio/lib/*.so` if it does not import).
-The error is the largest difference from a float64 librosa over the bands within 80 dB of the
-loudest one, in natural-log units.
+Every peer has a process of its own, which is asked in turn to run once, round after round: one runs
+at a time, all meet the same disturbances, and no thread pool of one takes time from another (those
+of OpenMP are told not to spin). A turn is one call to bring back the caches and one that is timed;
+at the hour, only the latter. A ratio is the median of the ratios of the rounds, with the range of
+the middle 80 %. Inputs lie ready on the device, outputs stay there. Peaks of memory, first calls
+and imports are measured in fresh processes.
+
+Peers that are not installed are left out. PyTorch's: ``pip install torch==2.13.0 nnAudio`` and
+``pip install --no-deps torchaudio==2.11.0`` (delete ``torchaudio/lib/*.so`` if it does not import).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
+import json
 import os
 import pathlib
 import platform
-import time
-from collections.abc import Callable
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import librosa
-import numpy as np
+import chart
+import fresh
+import report
+import speed
+import worker
+from peers import PEERS
+from sizes import SIZES
 from tqdm import tqdm
 
-import jaxspec
+PARTS = ("speed", "memory", "first", "import", "compilations", "gpu")
 
-RATE, N_FFT, HOP, MELS, FLOOR = 16000, 400, 160, 80, 1e-10
-Run = Callable[[], np.ndarray]
-
-
-def clips(seed: int = 0) -> np.ndarray:
-    """16 × 10 s of notes that glide and fade over faint noise."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(10 * RATE) / RATE
-    pitch = rng.uniform(80, 400, (16, 1)) * (1 + 0.3 * np.sin(2 * np.pi * 0.3 * t))
-    phase = 2 * np.pi * np.cumsum(pitch, axis=1) / RATE
-    voice = sum(np.sin(k * phase) / k for k in range(1, 20)) * (0.5 + 0.5 * np.sin(2 * np.pi * t))
-    return (0.1 * voice + 1e-3 * rng.standard_normal(voice.shape)).astype(np.float32)
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "passive",
+    "KMP_BLOCKTIME": "0",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
 
 
-def reference(x: np.ndarray) -> np.ndarray:
-    """librosa, in the dtype of ``x``; (clips, frames, bands)."""
-    mel = librosa.feature.melspectrogram(
-        y=x, sr=RATE, n_fft=N_FFT, hop_length=HOP, n_mels=MELS, pad_mode="reflect", dtype=x.dtype
-    )
-    return np.log(np.maximum(mel, FLOOR)).swapaxes(-1, -2)
+def memory(names: list[str]) -> dict[str, Any]:
+    """Peaks for one hour."""
+    found: dict[str, Any] = {}
+    jobs = [(name, measure) for name in names for measure in ("forward", "gradient")]
+    for name, measure in tqdm(jobs, desc="memory"):
+        try:
+            peak = speed.alone(fresh.memory, name, "hour", measure)
+        except ImportError:
+            continue
+        except Exception as error:  # out of memory, say; the others go on
+            tqdm.write(f"memory of {name}, {measure}: {type(error).__name__}: {error}")
+            continue
+        if peak:
+            found.setdefault(name, {})[measure] = peak
+    return found
 
 
-def jaxspec_runs(x: np.ndarray) -> tuple[Run, Run]:
-    def features(x: jax.Array) -> jax.Array:
-        return jaxspec.log_mel_spectrogram(
-            x, sample_rate=RATE, n_fft=N_FFT, hop_length=HOP, n_mels=MELS, amin=FLOOR
-        )
-
-    return _jax_runs(features, x)
-
-
-def librosax_runs(x: np.ndarray) -> tuple[Run, Run]:
-    import librosax
-
-    def features(x: jax.Array) -> jax.Array:
-        mel = librosax.feature.melspectrogram(
-            y=x, sr=RATE, n_fft=N_FFT, hop_length=HOP, n_mels=MELS, pad_mode="reflect"
-        )
-        return jnp.log(jnp.maximum(mel, FLOOR)).swapaxes(-1, -2)
-
-    return _jax_runs(features, x)
+def first_calls(names: list[str], repeats: int) -> dict[str, Any]:
+    """Seconds of first calls, interleaved."""
+    found: dict[str, Any] = {}
+    jobs = [(name, measure) for name in names for measure in ("forward", "gradient")]
+    for name, measure in tqdm(repeats * jobs, desc="first calls"):
+        try:
+            seconds = speed.alone(fresh.first_call, name, "first", measure)
+        except ImportError:
+            continue
+        found.setdefault(measure, {}).setdefault(name, []).append(seconds)
+    return found
 
 
-def _jax_runs(features: Callable[[jax.Array], jax.Array], x: np.ndarray) -> tuple[Run, Run]:
-    at = jnp.asarray(x)
-    forward = jax.jit(features)
-    gradient = jax.jit(jax.grad(lambda x: features(x).sum()))
-    return (
-        lambda: np.asarray(forward(at).block_until_ready()),
-        lambda: np.asarray(gradient(at).block_until_ready()),
-    )
+def imports(repeats: int) -> dict[str, list[float]]:
+    modules = ("jax", "jaxspec")
+    for module in modules:
+        fresh.import_seconds(module)  # writes the byte code, reads the files
+    found: dict[str, list[float]] = {module: [] for module in modules}
+    for _ in tqdm(range(repeats), desc="imports"):
+        for module in modules:
+            found[module].append(fresh.import_seconds(module))
+    return found
 
 
-def torchaudio_runs(x: np.ndarray) -> tuple[Run, Run]:
-    import torch
-    import torchaudio
+def versions(names: list[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            pairs = [(p, importlib.metadata.version(p)) for p in PEERS[name].packages]
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found[name] = ", ".join(f"{p.removesuffix('-audio')} {v}" for p, v in pairs)
+    return found
 
-    transform = torchaudio.transforms.MelSpectrogram(
-        RATE, n_fft=N_FFT, hop_length=HOP, n_mels=MELS, norm="slaney", mel_scale="slaney"
-    )
 
-    def features(x: torch.Tensor) -> torch.Tensor:
-        return torch.log(torch.clamp(transform(x), min=FLOOR)).transpose(-1, -2)
-
-    def gradient() -> np.ndarray:
-        at = torch.from_numpy(x).requires_grad_()
-        features(at).sum().backward()
-        return at.grad.numpy()
-
-    def forward() -> np.ndarray:
-        with torch.no_grad():
-            return features(torch.from_numpy(x)).numpy()
-
-    return forward, gradient
+def machine() -> dict[str, Any]:
+    model = platform.processor() or platform.machine()
+    cpu = pathlib.Path("/proc/cpuinfo")
+    if cpu.exists():
+        lines = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].split(":")[1].strip() if lines else model
+    return {
+        "cores": os.cpu_count(),
+        "processor": model,
+        "python": platform.python_version(),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("-o", "--out", type=pathlib.Path, help="Markdown file to write")
-    parser.add_argument("--repeats", type=int, default=30)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "-o", "--out", type=pathlib.Path, help="folder for results.json, RESULTS.md and speed.png"
+    )
+    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--only", nargs="+", choices=PEERS, help="peers beside jaxspec")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--quick", action="store_true", help="a look in a few minutes")
+    parser.add_argument("--report", type=pathlib.Path, help="a results.json to write out again")
     options = parser.parse_args()
 
-    x = clips()
-    truth = reference(x.astype(np.float64))
-    heard = truth > truth.max() - np.log(10) * 8
-    runs: dict[str, tuple[Run, Run | None]] = {"librosa": (lambda: reference(x), None)}
-    makers = {"jaxspec": jaxspec_runs, "librosax": librosax_runs, "torchaudio": torchaudio_runs}
-    for name, make in makers.items():
-        try:
-            runs[name] = make(x)
-        except ImportError:
-            print(f"{name} is not installed, left out")
-
-    error = {name: np.abs(forward() - truth)[heard].max() for name, (forward, _) in runs.items()}
-    jobs = [
-        (name, kind, run) for name, pair in runs.items() for kind, run in enumerate(pair) if run
-    ]
-    for _, _, run in jobs:
-        run()
-    times: dict[tuple[str, int], list[float]] = {(name, kind): [] for name, kind, _ in jobs}
-    for _ in tqdm(range(options.repeats)):
-        for name, kind, run in jobs:
-            start = time.perf_counter()
-            run()
-            times[name, kind].append(1e3 * (time.perf_counter() - start))
-
-    packages = {"jaxspec": "jax", "torchaudio": "torch"}
-    lines = [
-        "# Log-mel spectrogram of 16 × 10 s at 16 kHz (n_fft 400, hop 160, 80 bands)",
-        "",
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; median "
-        f"of {options.repeats} interleaved repeats, best in brackets.",
-        "",
-        "| | version | forward ms | ÷ librosa | gradient ms | largest error |",
-        "|---|---|---|---|---|---|",
-    ]
-    base = np.median(times["librosa", 0])
-    for name in sorted(runs, key=lambda name: np.median(times[name, 0])):
-        forward, gradient = times[name, 0], times.get((name, 1))
-        package = packages.get(name, name)
-        version = f"{package} {importlib.metadata.version(package)}"
-        cell = f"{np.median(gradient):.1f} ({min(gradient):.1f})" if gradient else "–"
-        lines.append(
-            f"| {name} | {version} | {np.median(forward):.1f} ({min(forward):.1f}) | "
-            f"{np.median(forward) / base:.2f} | {cell} | {error[name]:.1e} |"
-        )
-    table = "\n".join(lines) + "\n"
-    print(table)
+    if options.report:
+        results = json.loads(options.report.read_text())
+    else:
+        os.environ.update(ENVIRONMENT)  # the processes inherit it
+        results = measure(options)
+    text = report.markdown(results)
+    print(text)
     if options.out:
-        options.out.write_text(table)
+        save(results, options.out)
+        (options.out / "RESULTS.md").write_text(text)
+        chart.draw(results, options.out / "speed.png")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    names = [name for name in PEERS if not options.only or name in {"jaxspec", *options.only}]
+    sizes, repeats = options.sizes, options.repeats
+    if options.quick:
+        sizes, repeats = [size for size in sizes if size != "hour"], 5
+    with_programs = [name for name in names if "jax" in PEERS[name].packages and name != "floor"]
+    parts = {
+        "speed": lambda: speed.compare(names, sizes, repeats)._asdict(),
+        "memory": lambda: memory(
+            ["jaxspec"] if options.quick else [name for name in names if PEERS[name].same]
+        ),
+        "first": lambda: first_calls(with_programs, 1 if options.quick else 5),
+        "import": lambda: imports(5 if options.quick else max(20, repeats)),
+        "compilations": lambda: speed.alone(fresh.compilations),
+        "gpu": functools.partial(gpu, names, sizes, repeats),
+    }
+    results = {"machine": machine(), "versions": versions(names), "repeats": repeats}
+    for part in options.parts:
+        results[part] = parts[part]()
+        if options.out:
+            save(results, options.out)
+    return results
+
+
+def save(results: dict[str, Any], folder: pathlib.Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def gpu(names: list[str], sizes: list[str], repeats: int) -> dict[str, Any] | None:
+    """The speeds on a GPU; None where there is none."""
+    if not speed.alone(worker.has_gpu, device="gpu"):
+        return None
+    return speed.compare(
+        [name for name in names if PEERS[name].gpu], sizes, repeats, "gpu"
+    )._asdict()
 
 
 if __name__ == "__main__":
