@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from peers import PEERS
-from sizes import FLOOR, SIZES, clips
+from sizes import SIZES, clips
 
 MIB = 2**20
 
@@ -88,28 +88,23 @@ def first_call(peer: str, size: str, measure: str) -> float:
     return time.perf_counter() - start
 
 
-def compilations(count: int = 50) -> int | None:
-    """Programs that ``count`` clip lengths between 1 and 10 s need, with their lengths bucketed.
-
-    None where this jaxspec has no ``bucket_length``.
-    """
-    import jax
+def compilations(count: int = 50) -> int:
+    """Programs that ``count`` clip lengths between 1 and 10 s need, with their lengths bucketed."""
+    import jax.monitoring
 
     import jaxspec
 
-    if not hasattr(jaxspec, "bucket_length"):
-        return None
-
-    @jax.jit
-    def features(x: jax.Array) -> jax.Array:
-        return jaxspec.log_mel_spectrogram(
-            x, sample_rate=16000, n_fft=400, hop_length=160, n_mels=80, amin=FLOOR
-        )
-
-    lengths = np.random.default_rng(0).integers(16000, 160000, count)
+    frontend = jaxspec.presets.preset("log_mel")
+    frontend.param_shapes()  # compiles a random key, once for all
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **options: compiled.append(event) if "backend_compile" in event else None
+    )
+    lengths = np.random.default_rng(0).integers(16000, 160000, count).tolist()
+    buckets = jaxspec.length_buckets(lengths)
     for length in lengths:
-        features(np.zeros(jaxspec.bucket_length(int(length)), np.float32))
-    return features._cache_size()
+        jaxspec.apply_bucketed(frontend, {}, np.zeros(length, np.float32), buckets=buckets)
+    return len(compiled)
 
 
 def import_seconds(module: str) -> float:

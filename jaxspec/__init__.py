@@ -75,6 +75,9 @@ from jaxspec.features import mfcc as mfcc
 from jaxspec.features import spectrogram as spectrogram
 
 # Front-ends.
+from jaxspec.bucketing import apply_bucketed as apply_bucketed
+from jaxspec.bucketing import bucket_length as bucket_length
+from jaxspec.bucketing import length_buckets as length_buckets
 from jaxspec.frontend import FrontEnd as FrontEnd
 from jaxspec.learning import merge as merge
 from jaxspec.learning import split as split

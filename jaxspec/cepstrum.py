@@ -18,6 +18,7 @@ from jaxspec._checks import (
 )
 from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.filterbanks import apply_filterbank
+from jaxspec.framing import pad_first
 
 __all__ = [
     "DCT_TYPES",
@@ -196,9 +197,16 @@ def check_delta(width: int, order: int, edge: str) -> tuple[int, int]:
     return width, order
 
 
-def delta_edges(x: jax.Array, *, width: int) -> jax.Array:
-    """``x`` with its first and its last frame repeated ``width // 2`` times more."""
+def delta_edges(x: jax.Array, *, width: int, length: jax.Array | int | None = None) -> jax.Array:
+    """``x`` with its first and its last frame repeated ``width // 2`` times more.
+
+    With ``length``, which may be traced, it is the first so many frames.
+    """
     half = width // 2
+    if length is not None:
+        return pad_first(
+            x, length=length, before=half, after=half, pad_mode="edge", axis=x.ndim - 2
+        )
     lead = (*x.shape[:-2], half, x.shape[-1])
     first, last = x[..., :1, :], x[..., -1:, :]
     return jnp.concatenate([jnp.broadcast_to(first, lead), x, jnp.broadcast_to(last, lead)], -2)

@@ -31,6 +31,7 @@ __all__ = [
     "num_frames",
     "overlap_add",
     "pad",
+    "pad_first",
     "samples_for_frames",
 ]
 
@@ -169,6 +170,37 @@ def pad(x: jax.Array, *, before: int, after: int, pad_mode: str = "reflect") -> 
         _outside(x, n, n + after, pad_mode),
     ]
     return jnp.concatenate([part for part in parts if part.shape[-1]], axis=-1)
+
+
+def pad_first(
+    x: jax.Array, *, length: jax.Array | int, before: int, after: int, pad_mode: str, axis: int = -1
+) -> jax.Array:
+    """`pad` of the first ``length`` positions of an axis, a number that may be traced.
+
+    The result is ``before + after`` longer than ``x``; what stands in it behind the padded clip is
+    of no account.
+    """
+    length = jnp.asarray(length, jnp.int32)
+
+    def outside(position: jax.Array) -> jax.Array:
+        if pad_mode == "edge":
+            position = jnp.clip(position, 0, length - 1)
+        elif pad_mode in ("wrap", "constant"):
+            position = position % length
+        else:
+            period = jnp.maximum(2 * (length - 1), 1) if pad_mode == "reflect" else 2 * length
+            position = position % period
+            mirrored = period - position - (0 if pad_mode == "reflect" else 1)
+            position = jnp.minimum(jnp.where(position < length, position, mirrored), length - 1)
+        values = jnp.take(x, position, axis=axis, mode="clip")
+        return jnp.zeros_like(values) if pad_mode == "constant" else values
+
+    front, back = (
+        outside(jnp.arange(before, dtype=jnp.int32) - before),
+        outside(jnp.arange(after, dtype=jnp.int32) + length),
+    )
+    padded = jnp.concatenate([front, x, jnp.zeros_like(back)], axis=axis)
+    return jax.lax.dynamic_update_slice_in_dim(padded, back, before + length, axis=axis)
 
 
 def _outside(x: jax.Array, start: int, stop: int, pad_mode: str) -> jax.Array:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.framing import fft_frequencies, frame_times
 from jaxspec.pieces import Chain
-from jaxspec.stage import Carry, Params, Reach, Stage
+from jaxspec.stage import Carry, Length, Params, Reach, Stage
 from jaxspec.stages import DCT, STFT, Filterbank
 from jaxspec.tiling import over_tiles
 
@@ -129,7 +129,7 @@ class FrontEnd(Stage):
             n = stage.channels(n)
         return n
 
-    def length(self, n: int) -> int:
+    def length(self, n: Any) -> Any:
         for stage in self.stages:
             n = stage.length(n)
         return n
@@ -174,7 +174,7 @@ class FrontEnd(Stage):
         }
         return {name: value for name, value in params.items() if value}
 
-    def extend(self, x: jax.Array) -> jax.Array:
+    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         raise NotImplementedError(self._as_a_whole("extend"))
 
     def initial_carry(self, params: Params, x: jax.Array) -> Carry:
@@ -189,7 +189,7 @@ class FrontEnd(Stage):
             f"piece, use the {method} of its stages one after the other"
         )
 
-    def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
+    def evaluate(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         position = 0
         while position < len(self.stages):
             stop = self._end_of_chain(position)
@@ -198,10 +198,12 @@ class FrontEnd(Stage):
                 names, stages = zip(*part, strict=True)
                 prepared = {n: s.prepare(params[n]) for n, s in part if n in params}
                 chain = Chain(stages, names)
-                x = over_tiles(chain, prepared, x, tile_frames=self.tile_frames)
+                x = over_tiles(chain, prepared, x, tile_frames=self.tile_frames, length=length)
+                length = None if length is None else chain.length(length)
             else:
                 ((name, stage),) = part
-                x = stage.evaluate(params.get(name, {}), x)
+                x = stage.evaluate(params.get(name, {}), x, length)
+                length = None if length is None else stage.length(length)
             position = stop
         return x
 

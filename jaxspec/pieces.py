@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxspec.stage import Params, Reach, Stage
+from jaxspec.stage import Length, Params, Reach, Stage
 
 __all__ = ["Chain", "Piece", "Plan"]
 
@@ -37,16 +37,17 @@ class Chain:
             reach = reach.then(stage.reach)
         return reach
 
-    def length(self, n: int) -> int:
-        """How many frames a clip of ``n`` samples has."""
+    def length(self, n: Any) -> Any:
+        """How many frames a clip of ``n`` samples has, which may be a traced number."""
         for stage in self.stages:
             n = stage.length(n)
         return n
 
-    def whole(self, prepared: Params, x: jax.Array) -> jax.Array:
-        """The frames of a clip."""
+    def whole(self, prepared: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        """The frames of a clip; with ``length``, those of its first so many samples come first."""
         for name, stage in zip(self.names, self.stages, strict=True):
-            x = stage.advance(prepared.get(name, {}), None, stage.extend(x))[1]
+            x = stage.advance(prepared.get(name, {}), None, stage.extend(x, length))[1]
+            length = None if length is None else stage.length(length)
         return x
 
     def piece(self, prepared: Params, x: jax.Array) -> jax.Array:

@@ -27,7 +27,7 @@ from jaxspec._checks import (
 )
 from jaxspec._dtypes import as_computed
 from jaxspec.fourier import check_method, irfft, rfft
-from jaxspec.framing import PAD_MODES, frame, num_frames, overlap_add, pad
+from jaxspec.framing import PAD_MODES, frame, num_frames, overlap_add, pad, pad_first
 from jaxspec.windows import WindowLike, window_in_frame
 
 __all__ = [
@@ -147,9 +147,18 @@ def check_padding(center: bool, pad_mode: str) -> None:
 
 
 def center_pad(
-    x: jax.Array, *, n_fft: int, hop_length: int, center: bool, pad_mode: str
+    x: jax.Array,
+    *,
+    n_fft: int,
+    hop_length: int,
+    center: bool,
+    pad_mode: str,
+    length: jax.Array | int | None = None,
 ) -> jax.Array:
-    """The signal that is cut into frames: padded at both ends where ``center`` says so."""
+    """The signal that is cut into frames: padded at both ends where ``center`` says so.
+
+    With ``length``, which may be traced, the signal is the first so many samples.
+    """
     check_padding(center, pad_mode)
     check_time_axis("x", x)
     if not num_frames(x.shape[-1], n_fft=n_fft, hop_length=hop_length, center=center):
@@ -159,7 +168,10 @@ def center_pad(
         )
     if not center:
         return x
-    return pad(x, before=n_fft // 2, after=n_fft // 2, pad_mode=pad_mode)
+    half = n_fft // 2
+    if length is not None:
+        return pad_first(x, length=length, before=half, after=half, pad_mode=pad_mode)
+    return pad(x, before=half, after=half, pad_mode=pad_mode)
 
 
 def analyze(

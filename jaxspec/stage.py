@@ -14,7 +14,7 @@ and `Stage.evaluate` is made of four pieces, which tiles, streams and shards put
 
     prepare(params)             what is computed from the parameters alone: the others' ``params``
     initial_carry(params, x)    the carry before the first position       (reach.past)
-    extend(x)                   the clip with its edges continued         (reach.before / after)
+    extend(x, length)           the clip with its edges continued         (reach.before / after)
     advance(params, carry, x)   the carry after, and the outputs of all positions of an extended
                                 clip or piece of one
 """
@@ -37,9 +37,11 @@ from jaxspec.table import Table
 
 __all__ = [
     "Carry",
+    "Length",
     "Params",
     "Reach",
     "Stage",
+    "apply_unchecked",
     "leaves_by_path",
     "stage_from_dict",
     "stage_types",
@@ -47,6 +49,7 @@ __all__ = [
 
 Params = dict[str, Any]
 Carry = Any
+Length = jax.Array | int | None
 
 _KINDS = ("waveform", "spectrum", "features")
 _REGISTRY: dict[str, type[Stage]] = {}
@@ -135,8 +138,8 @@ class Stage(abc.ABC):
         """
         return n
 
-    def length(self, n: int) -> int:
-        """Number of output positions for ``n`` input positions."""
+    def length(self, n: Any) -> Any:
+        """Number of output positions for ``n`` input positions, a traced number if ``n`` is one."""
         return n
 
     # What a stage computes.
@@ -150,8 +153,13 @@ class Stage(abc.ABC):
         """What the methods below take as ``params``: computed once for all pieces of a clip."""
         return params
 
-    def extend(self, x: jax.Array) -> jax.Array:
-        """``x`` continued beyond its ends as the edge rule says, ready for `advance`."""
+    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
+        """``x`` continued beyond its ends as the edge rule says, ready for `advance`.
+
+        With ``length``, which may be traced, the clip is the first so many positions of ``x``; what
+        stands behind its continuation is of no account.
+        """
+        del length
         return x
 
     def initial_carry(self, params: Params, x: jax.Array) -> Carry:
@@ -167,10 +175,13 @@ class Stage(abc.ABC):
         """The outputs of an extended clip, for a stage without a past."""
         raise NotImplementedError(f"{type(self).__name__} must define transform or advance")
 
-    def evaluate(self, params: Params, x: jax.Array) -> jax.Array:
-        """The outputs of a clip: the four methods above together, unchecked."""
+    def evaluate(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        """The outputs of a clip: the four methods above together, unchecked.
+
+        With ``length``, as in `extend`, the outputs of the clip come first.
+        """
         params = self.prepare(params)
-        return self.advance(params, self.initial_carry(params, x), self.extend(x))[1]
+        return self.advance(params, self.initial_carry(params, x), self.extend(x, length))[1]
 
     # How a stage is used.
 
@@ -190,9 +201,9 @@ class Stage(abc.ABC):
           TypeError: if ``x`` has the wrong kind of dtype.
           ValueError: if ``x`` has the wrong shape or ``params`` do not belong to this stage.
         """
-        x = self._checked(x)
+        x = self.check_input(x)
         self.check_params(params)
-        return _apply(self, params, x)
+        return apply_unchecked(self, params, x)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """``apply({}, x)`` for a stage without parameters."""
@@ -207,7 +218,8 @@ class Stage(abc.ABC):
         """The structure of the parameters, with ``jax.ShapeDtypeStruct`` leaves."""
         return _param_shapes(self)
 
-    def _checked(self, x: Any) -> jax.Array:
+    def check_input(self, x: Any) -> jax.Array:
+        """``x`` as an array, if it is what the stage takes."""
         if self.takes == "spectrum":
             array = check_spectrum("x", x)
         else:
@@ -266,11 +278,12 @@ class Stage(abc.ABC):
 
 
 @partial(jax.jit, static_argnums=0)
-def _apply(stage: Stage, params: Params, x: jax.Array) -> jax.Array:
+def apply_unchecked(stage: Stage, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+    """`Stage.apply`, compiled; of the first ``length`` positions alone, the outputs come first."""
     params = jax.tree.map(lambda leaf: as_computed(jnp.asarray(leaf)), params)
     if stage.takes == "spectrum":
-        return stage.evaluate(params, x)
-    y = stage.evaluate(params, as_computed(x))
+        return stage.evaluate(params, x, length)
+    y = stage.evaluate(params, as_computed(x), length)
     return y if jnp.iscomplexobj(y) else as_returned(y, x.dtype)
 
 

@@ -25,13 +25,18 @@ from jax.interpreters import ad, batching
 
 from jaxspec._primitives import register_lowerings
 from jaxspec.pieces import Chain, Piece, Plan
-from jaxspec.stage import Params, Reach
+from jaxspec.stage import Length, Params, Reach
 
 __all__ = ["over_tiles"]
 
 
 def over_tiles(
-    chain: Chain, prepared: Params, x: jax.Array, *, tile_frames: int | None
+    chain: Chain,
+    prepared: Params,
+    x: jax.Array,
+    *,
+    tile_frames: int | None,
+    length: Length = None,
 ) -> jax.Array:
     """``chain.whole(prepared, x)``, tile by tile where the clip is long.
 
@@ -40,13 +45,45 @@ def over_tiles(
       prepared: by stage name, what `Stage.prepare` made of the parameters.
       x: waveform ``(..., samples)``; the batch axes stay axes of every tile.
       tile_frames: frames in a tile, over all clips; ``None``: as many as suit the platform.
+      length: where given, which may be traced, the clips are the first so many samples.
 
     Returns:
-      the frames ``(..., frames, channels)``.
+      the frames ``(..., frames, channels)``; those of the clips come first.
     """
     smallest = Plan.of(chain, x.shape, tile_frames, "cpu")
     if smallest is None:
-        return chain.whole(prepared, x)
+        return chain.whole(prepared, x, length)
+    y = _bind(chain, prepared, x, tile_frames)
+    return y if length is None else _with_end(chain, prepared, x, y, length)
+
+
+def _with_end(
+    chain: Chain, prepared: Params, x: jax.Array, y: jax.Array, length: jax.Array | int
+) -> jax.Array:
+    """The frames ``y`` of a signal, those replaced that see where its first ``length`` samples end.
+
+    They are evaluated once more, as frames of the last samples before that end.
+    """
+    reach = chain.reach
+    first = -(-reach.before // reach.stride)
+    anew = (reach.after + 1) // reach.stride + 2
+    samples = (first + anew) * reach.stride + reach.before + reach.after + 1
+    samples += (x.shape[-1] - samples) % reach.stride
+    if samples >= x.shape[-1]:
+        return chain.whole(prepared, x, length)
+    length = jnp.asarray(length, jnp.int32)
+    last_start = (x.shape[-1] - samples) // reach.stride
+    start = jnp.clip(chain.length(length) - first - anew, 0, last_start)
+    piece = jax.lax.dynamic_slice_in_dim(x, start * reach.stride, samples, axis=x.ndim - 1)
+    frames = chain.whole(prepared, piece, length - start * reach.stride)
+    # The first ones would see a false start, unless it is the true one.
+    position = jnp.arange(frames.shape[-2], dtype=jnp.int32)[:, None]
+    old = jax.lax.dynamic_slice_in_dim(y, start, frames.shape[-2], axis=y.ndim - 2)
+    frames = jnp.where((position >= first) | (start == 0), frames, old)
+    return jax.lax.dynamic_update_slice_in_dim(y, frames, start, axis=y.ndim - 2)
+
+
+def _bind(chain: Chain, prepared: Params, x: jax.Array, tile_frames: int | None) -> jax.Array:
     leaves, tree = jax.tree.flatten(prepared)
     leaves = [_varying_like(leaf, x) for leaf in leaves]
     return _tiles_p.bind(*leaves, x, tree=tree, chain=chain, tile_frames=tile_frames)

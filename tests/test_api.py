@@ -26,7 +26,7 @@ LAYERS = [
     "polar", "scales", "filterbanks", "parametrize", "layouts", "compression", "gain_control",
     "cepstrum", "stage", "learning", "stages.waveform", "stages.spectrum", "stages.bands",
     "stages.compression", "stages.gain_control", "stages.cepstrum", "stages", "pieces",
-    "tiling", "frontend",
+    "tiling", "frontend", "bucketing",
     "features", "presets", "", "linen", "nnx", "audio", "_plotting", "plotting", "cli", "__main__",
 ]  # fmt: skip
 

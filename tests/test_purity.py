@@ -120,12 +120,15 @@ IDS = [f"{name}-{position}" for position, (name, _, _) in enumerate(TABLE)]
 # What takes no arrays of data: tables of constants, counts, and the parts of front-ends, which
 # the contract of the stages covers.
 WITHOUT_DATA = {
+    "apply_bucketed",  # in test_bucketing
     "band_edges",
+    "bucket_length",
     "check_nola",
     "dct_matrix",
     "fft_frequencies",
     "filterbank",
     "frame_times",
+    "length_buckets",
     "lifter_weights",
     "mel_filterbank",
     "merge",

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxspec import cepstrum
 from jaxspec._checks import check_choice, check_number, check_positive_int
-from jaxspec.stage import Params, Reach, Stage
+from jaxspec.stage import Length, Params, Reach, Stage
 
 __all__ = ["DCT", "Deltas", "Lifter"]
 
@@ -120,8 +120,10 @@ class Deltas(Stage):
     def channels(self, n: int | None) -> int | None:
         return None if n is None else n * (self.order + 1)
 
-    def extend(self, x: jax.Array) -> jax.Array:
-        return x if self.edge == "interp" else cepstrum.delta_edges(x, width=self.width)
+    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
+        if self.edge == "interp":
+            return x
+        return cepstrum.delta_edges(x, width=self.width, length=length)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         orders = range(1, self.order + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from jaxspec.fourier import check_method
 from jaxspec.framing import num_frames
 from jaxspec.polar import power
 from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad, check_padding
-from jaxspec.stage import Params, Reach, Stage
+from jaxspec.stage import Length, Params, Reach, Stage
 from jaxspec.table import Table
 from jaxspec.windows import WindowLike, window, window_in_frame
 
@@ -84,11 +85,11 @@ class STFT(Stage):
     def channels(self, n: int | None) -> int:
         return self.n_fft // 2 + 1
 
-    def length(self, n: int) -> int:
+    def length(self, n: Any) -> Any:
         assert self.hop_length is not None
         return num_frames(n, n_fft=self.n_fft, hop_length=self.hop_length, center=self.center)
 
-    def extend(self, x: jax.Array) -> jax.Array:
+    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         assert self.hop_length is not None
         return center_pad(
             x,
@@ -96,6 +97,7 @@ class STFT(Stage):
             hop_length=self.hop_length,
             center=self.center,
             pad_mode=self.pad_mode,
+            length=length,
         )
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number
-from jaxspec.stage import Params, Reach, Stage
+from jaxspec.stage import Length, Params, Reach, Stage
 from jaxspec.waveform import sample_before
 
 __all__ = ["PreEmphasis"]
@@ -43,7 +43,7 @@ class PreEmphasis(Stage):
     def reach(self) -> Reach:
         return Reach(before=1)
 
-    def extend(self, x: jax.Array) -> jax.Array:
+    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         return jnp.concatenate([sample_before(x, coef=self.coef, first=self.first), x], axis=-1)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
