@@ -4,10 +4,10 @@
 
 Every peer has a process of its own, which is asked in turn to run once, round after round: one runs
 at a time, all meet the same disturbances, and no thread pool of one takes time from another (those
-of OpenMP are told not to spin). A turn is one call to bring back the caches and one that is timed;
-at the hour, only the latter. A ratio is the median of the ratios of the rounds, with the range of
-the middle 80 %. Inputs lie ready on the device, outputs stay there. Peaks of memory, first calls
-and imports are measured in fresh processes.
+of OpenMP are told not to spin). A turn is 50 ms of calls that bring back caches, clock and threads,
+and one call that is timed; at the hour, only the latter. A ratio is the median of the ratios of the
+rounds, with the range of the middle 80 %. Inputs lie ready on the device, outputs stay there. Peaks
+of memory, first calls and imports are measured in fresh processes.
 
 Peers that are not installed are left out. PyTorch's: ``pip install torch==2.13.0 nnAudio`` and
 ``pip install --no-deps torchaudio==2.11.0`` (delete ``torchaudio/lib/*.so`` if it does not import).

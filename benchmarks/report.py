@@ -221,7 +221,8 @@ def _measured(results: dict[str, Any]) -> Iterable[tuple[str, float, float | Non
         peak = results.get("memory", {}).get(OURS, {}).get(measure)
         above = peak["above"] if peak else None
         what = f"{measure}, one hour: peak MiB above process, input and output"
-        yield what, MEMORY, above, f"{above:.0f}" if peak else ""
+        beside = peak["output"] if peak and measure == "gradient" else 0  # one gradient array
+        yield what, round(MEMORY + beside), above, f"{above:.0f}" if peak else ""
     first = results.get("first", {}).get("forward", {}).get(OURS)
     yield "first call, s", SECONDS, np.median(first) if first else None, _seconds(first)
     count = results.get("compilations")

@@ -11,9 +11,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 
-from jaxspec._primitives import register_linear
+from jaxspec._primitives import Primitive, register_linear
 
 __all__ = ["frame_count", "frame_p", "overlap_add_p"]
 

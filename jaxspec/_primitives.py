@@ -8,14 +8,18 @@ each platform may be given a lowering of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-__all__ = ["PARTITIONS_FFT_ITSELF", "register_linear", "register_lowerings"]
+if TYPE_CHECKING:
+    from jax.extend.core import Primitive
+else:  # the same class, whose own module imports half of Pallas
+    Primitive = type(jax.lax.add_p)
+
+__all__ = ["PARTITIONS_FFT_ITSELF", "Primitive", "register_linear", "register_lowerings"]
 
 # Before JAX 0.12 the partitioner gathers the whole batch on every device for an FFT; see `fourier`.
 PARTITIONS_FFT_ITSELF = jax.__version_info__ >= (0, 12)

@@ -13,11 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.experimental.custom_partitioning import custom_partitioning
-from jax.extend.core import Primitive
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxspec._checks import check_choice
-from jaxspec._primitives import PARTITIONS_FFT_ITSELF, register_linear
+from jaxspec._primitives import PARTITIONS_FFT_ITSELF, Primitive, register_linear
 
 __all__ = ["METHODS", "PRECISIONS", "check_method", "irfft", "rfft"]
 

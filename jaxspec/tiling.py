@@ -20,10 +20,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from jaxspec._primitives import register_lowerings
+from jaxspec._primitives import Primitive, register_lowerings
 from jaxspec.pieces import Chain, Piece, Plan
 from jaxspec.stage import Length, Params, Reach
 
