@@ -39,9 +39,7 @@ def length_buckets(lengths: Iterable[int], *, n_buckets: int = 4) -> tuple[int, 
       (1000, 5200, 9000)
     """
     n_buckets = check_positive_int("n_buckets", n_buckets)
-    clips = [check_positive_int("lengths", n) for n in lengths]
-    if not clips:
-        raise ValueError("lengths must hold at least one length, got none")
+    clips = _each("lengths", lengths)
     ends, counts = np.unique(clips, return_counts=True)
     if len(ends) > _CANDIDATES:
         chosen = np.quantile(clips, np.linspace(0, 1, _CANDIDATES), method="higher")
@@ -83,12 +81,22 @@ def bucket_length(n_samples: int, *, buckets: Sequence[int] | None = None) -> in
     n_samples = check_positive_int("n_samples", n_samples)
     if buckets is None:
         return int(2 ** (n_samples - 1).bit_length())
-    fitting = [b for b in buckets if check_positive_int("buckets", b) >= n_samples]
+    fitting = [bucket for bucket in _each("buckets", buckets) if bucket >= n_samples]
     if not fitting:
         raise ValueError(
-            f"buckets must hold one of at least n_samples={n_samples}, got buckets={tuple(buckets)}"
+            f"a clip of {n_samples} samples is longer than the longest of buckets={tuple(buckets)}"
         )
     return min(fitting)
+
+
+def _each(name: str, lengths: Any) -> list[int]:
+    """Lengths in samples, each of which must be an int of at least 1."""
+    if not isinstance(lengths, Iterable):
+        raise TypeError(f"{name} must be a sequence of ints, got {name}={lengths!r}")
+    checked = [check_positive_int(f"each of {name}", n) for n in lengths]
+    if not checked:
+        raise ValueError(f"{name} must hold at least one length, got none")
+    return checked
 
 
 def apply_bucketed(
@@ -97,7 +105,8 @@ def apply_bucketed(
     """``stage.apply(params, x)`` by one compiled program for all clips of a bucket.
 
     The edge of the clip is where it ends, not where its bucket does: the features are those of
-    `Stage.apply`, and differentiable. Clips are padded on the host, before they go to a device.
+    `Stage.apply`, and differentiable. Clips are padded on the host, before they go to a device;
+    under ``jit`` every length has its own program all the same, as shapes are part of a program.
 
     Args:
       stage: a stage or `FrontEnd` that takes waveforms and gives frames, and of which no stage
@@ -122,11 +131,14 @@ def apply_bucketed(
       >>> y.shape, n_frames
       ((101, 80), 76)
     """
+    if not isinstance(stage, Stage):
+        raise TypeError(f"stage must be a stage or a FrontEnd, got a {type(stage).__name__}")
     parts = stage.stages if isinstance(stage, FrontEnd) else (stage,)
     for part in parts:
         if part.reach.clip:
             raise ValueError(
-                f"apply_bucketed: {type(part).__name__} needs the whole clip, which a bucket is not"
+                f"apply_bucketed cannot tell {type(part).__name__} where the clip ends, and it "
+                f"needs the whole clip (as with top_db, say); use the other stages, or apply"
             )
     if stage.takes != "waveform" or stage.gives == "waveform":
         raise ValueError(

@@ -35,7 +35,7 @@ def check_method(method: str, precision: str) -> None:
     check_choice("precision", precision, PRECISIONS)
     if method != "matmul" and precision != "highest":
         raise ValueError(
-            f'precision is that of the matrix product and has no effect but with method="matmul", '
+            f'precision is that of the matrix product and has an effect only with method="matmul", '
             f"got precision={precision!r} and method={method!r}"
         )
 

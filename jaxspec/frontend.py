@@ -193,27 +193,33 @@ class FrontEnd(Stage):
         position = 0
         while position < len(self.stages):
             stop = self._end_of_chain(position)
-            part = list(zip(self.names, self.stages, strict=True))[position:stop]
-            if stop > position + 1:
-                names, stages = zip(*part, strict=True)
-                prepared = {n: s.prepare(params[n]) for n, s in part if n in params}
-                chain = Chain(stages, names)
+            named = list(zip(self.names, self.stages, strict=True))[position : stop or position + 1]
+            chain = Chain(tuple(s for _, s in named), tuple(name for name, _ in named))
+            if stop is not None:
+                prepared = {name: s.prepare(params[name]) for name, s in named if name in params}
                 x = over_tiles(chain, prepared, x, tile_frames=self.tile_frames, length=length)
-                length = None if length is None else chain.length(length)
             else:
-                ((name, stage),) = part
+                ((name, stage),) = named
                 x = stage.evaluate(params.get(name, {}), x, length)
-                length = None if length is None else stage.length(length)
-            position = stop
+            length = None if length is None else chain.length(length)
+            position += len(named)
         return x
 
-    def _end_of_chain(self, position: int) -> int:
-        """Where the stages end that make frames of a waveform and see a known neighbourhood."""
+    def _end_of_chain(self, position: int) -> int | None:
+        """Where the stages end that make frames of a waveform and see a known neighbourhood.
+
+        ``None`` where this stage begins no such chain that is worth tiles.
+        """
         stop = position
         while stop < len(self.stages) and self.stages[stop].reach.kind in ("frame", "neighbours"):
             stop += 1
-        frames = self.stages[position].takes == "waveform" != self.stages[stop - 1].gives
-        return stop if stop > position and frames else position + 1
+        if stop - position < (2 if self.tile_frames is None else 1):
+            return None
+        return (
+            stop
+            if self.stages[position].takes == "waveform" != self.stages[stop - 1].gives
+            else None
+        )
 
     # What its axes mean.
 

@@ -231,6 +231,11 @@ class Stage(abc.ABC):
 
     def check_params(self, params: Any) -> None:
         """Refuse parameters whose names or shapes are not those of `init`."""
+        if not isinstance(params, Mapping):
+            raise TypeError(
+                f"params must be a dictionary, as {type(self).__name__}.init makes it ({{}} where "
+                f"there are none), got a {type(params).__name__}"
+            )
         wanted = {path: leaf.shape for path, leaf in leaves_by_path(self.param_shapes()).items()}
         given = {path: jnp.shape(leaf) for path, leaf in leaves_by_path(params).items()}
         if wanted != given:

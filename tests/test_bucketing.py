@@ -10,6 +10,8 @@ import pytest
 import jaxspec
 from jaxspec import FrontEnd, stages
 
+pytestmark = pytest.mark.usefixtures("few_tiles")
+
 STFTS = {
     "reflect": {},
     "symmetric": {"pad_mode": "symmetric"},
