@@ -8,7 +8,8 @@ the last whole frame belong to none.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -183,16 +184,9 @@ def pad_first(
     length = jnp.asarray(length, jnp.int32)
 
     def outside(position: jax.Array) -> jax.Array:
-        if pad_mode == "edge":
-            position = jnp.clip(position, 0, length - 1)
-        elif pad_mode in ("wrap", "constant"):
-            position = position % length
-        else:
-            period = jnp.maximum(2 * (length - 1), 1) if pad_mode == "reflect" else 2 * length
-            position = position % period
-            mirrored = period - position - (0 if pad_mode == "reflect" else 1)
-            position = jnp.minimum(jnp.where(position < length, position, mirrored), length - 1)
-        values = jnp.take(x, position, axis=axis, mode="clip")
+        mode = "wrap" if pad_mode == "constant" else pad_mode  # any position, for its zeros
+        source = _source(position, length, mode, jnp)
+        values = jnp.take(x, source, axis=axis, mode="clip")
         return jnp.zeros_like(values) if pad_mode == "constant" else values
 
     front, back = (
@@ -215,13 +209,19 @@ def _outside(x: jax.Array, start: int, stop: int, pad_mode: str) -> jax.Array:
     if pad_mode == "edge":
         end = x[..., :1] if start < 0 else x[..., -1:]
         return jnp.broadcast_to(end, (*x.shape[:-1], stop - start))
-    position = np.arange(start, stop)
+    return x[..., _source(np.arange(start, stop), n, pad_mode, np)]
+
+
+def _source(position: Any, n: Any, pad_mode: str, xp: ModuleType) -> Any:
+    """Which positions of a clip of ``n`` stand at these, which are before or after it."""
+    if pad_mode == "edge":
+        return xp.clip(position, 0, n - 1)
     if pad_mode == "wrap":
-        return x[..., position % n]
-    period = max(2 * (n - 1), 1) if pad_mode == "reflect" else 2 * n
+        return position % n
+    period = xp.maximum(2 * (n - 1), 1) if pad_mode == "reflect" else 2 * n
     position = position % period
     mirrored = period - position - (0 if pad_mode == "reflect" else 1)
-    return x[..., np.minimum(np.where(position < n, position, mirrored), n - 1)]
+    return xp.minimum(xp.where(position < n, position, mirrored), n - 1)
 
 
 def frame(x: jax.Array, *, frame_length: int, hop_length: int) -> jax.Array:

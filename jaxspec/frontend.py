@@ -119,10 +119,7 @@ class FrontEnd(Stage):
 
     @property
     def reach(self) -> Reach:
-        reach = Reach()
-        for stage in self.stages:
-            reach = reach.then(stage.reach)
-        return reach
+        return Chain(self.stages, self.names).reach
 
     def channels(self, n: int | None) -> int | None:
         for stage in self.stages:
@@ -130,9 +127,7 @@ class FrontEnd(Stage):
         return n
 
     def length(self, n: Any) -> Any:
-        for stage in self.stages:
-            n = stage.length(n)
-        return n
+        return Chain(self.stages, self.names).length(n)
 
     @property
     def names(self) -> tuple[str, ...]:

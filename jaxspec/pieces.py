@@ -24,7 +24,7 @@ _OTHER_TILE = 2**26
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """Stages from a waveform to frames that each see a known neighbourhood, and their names."""
+    """Stages in a row and their names; those of tiles make frames and see a known neighbourhood."""
 
     stages: tuple[Stage, ...]
     names: tuple[str, ...]

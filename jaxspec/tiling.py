@@ -119,22 +119,16 @@ def _tiles(*operands: jax.Array, platform: str, tree: Any, chain: Any, tile_fram
 def _tangent(
     *operands: jax.Array, platform: str, tree: Any, chain: Any, tile_frames: Any, mask: Any
 ) -> Any:
-    primals, tangents = operands[: len(mask)], list(operands[len(mask) :])
-    along = [tangents.pop(0) if moves else None for moves in mask]
-    x = primals[-1]
+    primals, tangents = operands[: len(mask)], operands[len(mask) :]
+    *leaves, x = primals
     plan = Plan.of(chain, x.shape, tile_frames, platform)
-
-    def derivative(function: Any, part: Any) -> jax.Array:
-        """Along the tangents; ``part`` takes what belongs to the function from a signal."""
-        chosen = _Chosen(function, tree, [*primals[:-1], part(x)], mask)
-        moving = [part(t) if t is along[-1] else t for t in along if t is not None]
-        return jax.jvp(chosen, chosen.values, moving)[1]
-
     if plan is None:
-        return derivative(chain.whole, lambda signal: signal)
+        return _pushed(chain.whole, tree, primals, tangents, mask)
 
     def visit(y: jax.Array, piece: Piece) -> jax.Array:
-        return piece.write_frames(y, derivative(piece.function, piece.samples))
+        along = [*tangents[:-1], piece.samples(tangents[-1])] if mask[-1] else tangents
+        inputs = [*leaves, piece.samples(x)]
+        return piece.write_frames(y, _pushed(piece.function, tree, inputs, along, mask))
 
     return plan.fold(visit, _empty(x, _abstract(chain, tree, primals)), x.shape[-1])
 
@@ -143,24 +137,20 @@ def _cotangents(
     *operands: jax.Array, platform: str, tree: Any, chain: Any, tile_frames: Any, mask: Any
 ) -> Any:
     *primals, cotangent = operands
-    x = primals[-1]
+    *leaves, x = primals
     plan = Plan.of(chain, x.shape, tile_frames, platform)
-
-    def pulled_back(function: Any, signal: jax.Array, part: jax.Array) -> list[jax.Array]:
-        chosen = _Chosen(function, tree, [*primals[:-1], signal], mask)
-        return list(jax.vjp(chosen, *chosen.values)[1](part))
-
     if plan is None:
-        return pulled_back(chain.whole, x, cotangent)
+        return _pulled(chain.whole, tree, primals, cotangent, mask)
 
     def visit(state: Any, piece: Piece) -> Any:
         sums, signal = state
-        new = pulled_back(piece.function, piece.samples(x), piece.frames(cotangent))
+        inputs = [*leaves, piece.samples(x)]
+        new = _pulled(piece.function, tree, inputs, piece.frames(cotangent), mask)
         if mask[-1]:
             signal = _added(signal, new.pop(), piece)
         return [a + b for a, b in zip(sums, new, strict=True)], signal
 
-    zeros = [jnp.zeros_like(p) for p, moves in zip(primals, mask, strict=True) if moves]
+    zeros = [jnp.zeros_like(p) for p in _chosen(primals, mask)]
     signal = (zeros.pop(), jnp.zeros_like(x[..., : plan.overlap])) if mask[-1] else ()
     sums, signal = plan.fold(visit, (zeros, signal), x.shape[-1])
     return [*sums, *signal[:1]]
@@ -186,18 +176,33 @@ def _added(
     return total, jnp.pad(rest, [*lead, (0, overlap - rest.shape[-1])])
 
 
-class _Chosen:
-    """A function of parameters and signal as one of those operands alone that ``mask`` chooses."""
+def _chosen(operands: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
+    return [o for o, moves in zip(operands, mask, strict=True) if moves]
 
-    def __init__(self, function: Any, tree: Any, operands: Any, mask: Sequence[bool]) -> None:
-        self.function, self.tree, self.operands, self.mask = function, tree, operands, mask
-        self.values = [o for o, moves in zip(operands, mask, strict=True) if moves]
 
-    def __call__(self, *values: jax.Array) -> jax.Array:
-        given = list(values)
-        pairs = zip(self.operands, self.mask, strict=True)
-        operands = [given.pop(0) if moves else o for o, moves in pairs]
-        return self.function(*_unflattened(self.tree, operands))
+def _replaced(operands: Sequence[Any], mask: Sequence[bool], values: Sequence[Any]) -> list[Any]:
+    """The operands, those that ``mask`` chooses replaced by ``values``."""
+    given = iter(values)
+    return [next(given) if moves else o for o, moves in zip(operands, mask, strict=True)]
+
+
+def _pushed(function: Any, tree: Any, primals: Any, tangents: Any, mask: Any) -> jax.Array:
+    """The derivative of a function of parameters and signal along the tangents."""
+    chosen = _of_chosen(function, tree, primals, mask)
+    return jax.jvp(chosen, _chosen(primals, mask), list(tangents))[1]
+
+
+def _pulled(
+    function: Any, tree: Any, primals: Any, cotangent: jax.Array, mask: Any
+) -> list[jax.Array]:
+    """The cotangents of the operands that ``mask`` chooses."""
+    chosen = _of_chosen(function, tree, primals, mask)
+    return list(jax.vjp(chosen, *_chosen(primals, mask))[1](cotangent))
+
+
+def _of_chosen(function: Any, tree: Any, primals: Any, mask: Any) -> Any:
+    """A function of parameters and signal as one of the chosen operands alone."""
+    return lambda *values: function(*_unflattened(tree, _replaced(primals, mask, values)))
 
 
 def _unflattened(tree: Any, operands: Sequence[Any]) -> tuple[Params, jax.Array]:
@@ -249,7 +254,7 @@ def _cotangents_shape(*operands: Any, mask: Any, **options: Any) -> Any:
 
 def _moving(tangents: Sequence[Any]) -> tuple[tuple[bool, ...], list[Any]]:
     mask = tuple(not isinstance(t, ad.Zero) for t in tangents)
-    return mask, [t for t, moves in zip(tangents, mask, strict=True) if moves]
+    return mask, _chosen(tangents, mask)
 
 
 def _tiles_jvp(primals: Any, tangents: Any, **options: Any) -> Any:
@@ -287,15 +292,13 @@ def _linear_jvp(primitive: Primitive, at_once: Any) -> Any:
             second = [ad.instantiate_zeros(t) for t in tangents[n:]]
             tangent = bind(*operands[:n], *second)
         if first:
-            chosen = [o for o, moves in zip(operands[:n], moves_first, strict=True) if moves]
+            primals = operands[:n]
 
-            def of_primals(*values: Any) -> Any:
-                given = list(values)
-                pairs = zip(operands[:n], moves_first, strict=True)
-                primals = [given.pop(0) if moves else o for o, moves in pairs]
-                return at_once(*primals, *operands[n:], mask=mask, **options)
+            def of_chosen(*values: Any) -> Any:
+                moved = _replaced(primals, moves_first, values)
+                return at_once(*moved, *operands[n:], mask=mask, **options)
 
-            other = jax.jvp(of_primals, chosen, first)[1]
+            other = jax.jvp(of_chosen, _chosen(primals, moves_first), first)[1]
             tangent = other if tangent is None else jax.tree.map(jnp.add, tangent, other)
         return results, tangent
 
@@ -304,15 +307,13 @@ def _linear_jvp(primitive: Primitive, at_once: Any) -> Any:
 
 def _tangent_at_once(*operands: Any, chain: Any, tree: Any, mask: Any, **options: Any) -> Any:
     del options
-    chosen = _Chosen(chain.whole, tree, operands[: len(mask)], mask)
-    return jax.jvp(chosen, chosen.values, list(operands[len(mask) :]))[1]
+    return _pushed(chain.whole, tree, operands[: len(mask)], operands[len(mask) :], mask)
 
 
 def _cotangents_at_once(*operands: Any, chain: Any, tree: Any, mask: Any, **options: Any) -> Any:
     del options
     *primals, cotangent = operands
-    chosen = _Chosen(chain.whole, tree, primals, mask)
-    return list(jax.vjp(chosen, *chosen.values)[1](cotangent))
+    return _pulled(chain.whole, tree, primals, cotangent, mask)
 
 
 def _batch(
