@@ -95,7 +95,7 @@ def compilations(count: int = 50) -> int:
 
     import jaxspec
 
-    frontend = jaxspec.presets.preset("log_mel")
+    frontend = jaxspec.presets.get("log_mel")
     frontend.param_shapes()  # compiles a random key, once for all
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(

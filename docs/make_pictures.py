@@ -25,7 +25,7 @@ def features() -> Figure:
     """One note of each of five families, one after the other."""
     data = instruments()
     notes = [data.x[np.flatnonzero(data.y == data.labels.index(name))[3]] for name in FAMILIES]
-    frontend = jaxspec.presets.preset("log_mel", sample_rate=data.sample_rate)
+    frontend = jaxspec.presets.get("log_mel", sample_rate=data.sample_rate)
     frontend = frontend.replace("filterbank", n_bands=48)
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     return plotting.plot_frontend(

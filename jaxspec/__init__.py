@@ -4,11 +4,13 @@ Pure functions that ``jit`` and ``vmap`` compile, with gradients through every s
 steps as stages of a `FrontEnd`. The layout is ``(..., frames, channels)`` everywhere.
 """
 
+from jaxspec import compat as compat
 from jaxspec import parametrize as parametrize
 from jaxspec import presets as presets
 from jaxspec import stages as stages
 
 # Waveform.
+from jaxspec.waveform import dither as dither
 from jaxspec.waveform import pcm_to_float as pcm_to_float
 from jaxspec.waveform import preemphasis as preemphasis
 

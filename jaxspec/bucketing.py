@@ -125,7 +125,7 @@ def apply_bucketed(
 
     Example:
       >>> import numpy as np, jaxspec
-      >>> frontend = jaxspec.presets.preset("log_mel")
+      >>> frontend = jaxspec.presets.get("log_mel")
       >>> buckets = jaxspec.length_buckets([12000, 15000, 16000], n_buckets=1)
       >>> y, n_frames = jaxspec.apply_bucketed(frontend, {}, np.ones(12000, "f"), buckets=buckets)
       >>> y.shape, n_frames

@@ -7,6 +7,7 @@ Every subcommand is a function that adds its options to a parser and a function 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import sys
 import warnings
@@ -121,6 +122,16 @@ def _read_config(path: Path) -> FrontEnd:
         raise ValueError(f"{path} is no front-end: {error}") from error
 
 
+def _preset_rate(name: str, asked: int | None) -> int | None:
+    """The rate that a preset is to be fed with; ``None``: any."""
+    from jaxspec.presets import sample_rate
+
+    trained = sample_rate(name)
+    if asked is not None and trained not in (None, asked):
+        raise ValueError(f"--sample-rate must be the {trained} Hz that {name} is for, got {asked}")
+    return trained or asked
+
+
 def _config_rate(frontend: FrontEnd, path: Path, asked: int | None) -> int | None:
     """The rate that a front-end is to be fed with; ``None``: any."""
     stated = frontend.sample_rate
@@ -155,9 +166,9 @@ def _add_plot_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
+    from jaxspec import presets
     from jaxspec.audio import load
     from jaxspec.plotting import plot_frontend
-    from jaxspec.presets import preset
 
     name = options.config.name if options.config else options.preset or "log_mel"
     part = {"start": options.start, "duration": options.duration}
@@ -166,9 +177,11 @@ def _plot(options: argparse.Namespace) -> None:
         wanted = _config_rate(frontend, options.config, options.sample_rate)
         samples, rate = load(options.file, sample_rate=wanted, **part)
     else:
-        preset(name)  # an unknown name is refused before a long file is read
-        samples, rate = load(options.file, sample_rate=options.sample_rate, **part)
-        frontend = preset(name, sample_rate=rate)
+        frontend = presets.get(name)  # an unknown name is refused before a long file is read
+        wanted = _preset_rate(name, options.sample_rate)
+        samples, rate = load(options.file, sample_rate=wanted, **part)
+        if presets.sample_rate(name) is None:
+            frontend = presets.get(name, sample_rate=rate)
     _warn_of_a_short_part(frontend, len(samples), rate, options)
     title = options.title
     if title is None:
@@ -207,10 +220,15 @@ def _warn_of_a_short_part(
     frontend: FrontEnd, samples: int, rate: int, options: argparse.Namespace
 ) -> None:
     """Say where what is drawn is mostly what the edge rule adds."""
-    from jaxspec.stages import STFT
+    from jaxspec.stages import STFT, Frame
 
     for stage in frontend.stages:
-        if isinstance(stage, STFT) and samples < (window := stage.win_length or stage.n_fft):
+        window = 0
+        if isinstance(stage, STFT):
+            window = stage.win_length or stage.n_fft
+        elif isinstance(stage, Frame):
+            window = stage.frame_length
+        if samples < window:
             part = "the chosen part of " if options.start or options.duration else ""
             warnings.warn(
                 f"{part}{options.file.name} holds {1000 * samples / rate:.3g} ms, less than one "
@@ -227,14 +245,19 @@ def _add_no_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _presets(options: argparse.Namespace) -> None:
-    from jaxspec.presets import PRESETS, preset
+    from jaxspec.presets import PRESETS
 
     width = max(map(len, PRESETS))
-    for name in PRESETS:
-        frontend = preset(name)
-        steps = " → ".join(type(stage).__name__ for stage in frontend.stages)
-        learned = ", learnable" if frontend.param_shapes() else ""
-        print(f"{name:<{width}}  {frontend.channels(None):>3} channels: {steps}{learned}")
+    for name, preset in PRESETS.items():
+        rate = f"{preset.sample_rate / 1000:g} kHz" if preset.sample_rate else "any rate"
+        sentence = (preset.function.__doc__ or "").partition("\n")[0].removesuffix(".")
+        defaults = {
+            option: parameter.default
+            for option, parameter in inspect.signature(preset.function).parameters.items()
+            if preset.sample_rate or option != "sample_rate"
+        }
+        listed = "".join(f", {option}={value!r}" for option, value in defaults.items())
+        print(f"{name:<{width}}  {rate:>9}  {sentence}" + (listed and f" [{listed[2:]}]"))
 
 
 COMMANDS: dict[str, Command] = {

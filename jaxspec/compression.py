@@ -22,6 +22,7 @@ __all__ = [
     "amplitude_to_db",
     "db_to_amplitude",
     "db_to_power",
+    "item_max",
     "ln",
     "log1p",
     "log10",
@@ -144,16 +145,20 @@ def _decibel(
     if isinstance(ref, str):
         check_choice("ref", ref, REFERENCES)
         check_time_axis("x", x, axis=-2)
-        decibels = decibels - jnp.max(decibels, axis=(-2, -1), keepdims=True)
+        decibels = decibels - item_max(decibels)
     else:
         ref = check_number("ref", ref, above=0)
         decibels = decibels - factor * math.log(max(ref, amin))
     if top_db is not None:
         top_db = check_number("top_db", top_db, above=0)
         check_time_axis("x", x, axis=-2)
-        peak = jnp.max(decibels, axis=(-2, -1), keepdims=True)
-        decibels = jnp.maximum(decibels, peak - top_db)
+        decibels = jnp.maximum(decibels, item_max(decibels) - top_db)
     return as_returned(decibels, narrow.dtype)
+
+
+def item_max(x: jax.Array) -> jax.Array:
+    """The largest value of each item (the last two axes), NaN left out: damage stays local."""
+    return jnp.max(jnp.where(jnp.isnan(x), -jnp.inf, x), axis=(-2, -1), keepdims=True)
 
 
 def db_to_power(x: jax.Array, *, ref: float = 1.0) -> jax.Array:

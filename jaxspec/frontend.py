@@ -10,16 +10,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
-from jaxspec.framing import fft_frequencies, frame_times
+from jaxspec.framing import fft_frequencies
 from jaxspec.pieces import Chain
 from jaxspec.stage import Carry, Length, Params, Reach, Stage
-from jaxspec.stages import DCT, STFT, Filterbank
+from jaxspec.stages import DCT, RFFT, STFT, Channels, Filterbank, MaskPadding
 from jaxspec.tiling import over_tiles
 
 __all__ = ["FrontEnd"]
 
 # Choices that several stages state, and must state alike.
 _COMMON = ("sample_rate", "n_fft")
+
+
+# Tiles compute anew what stages after the frames see of their neighbours; more than so many frames
+# (the 256 of a PCEN with taps, say) would cost more than all the rest.
+_MOST_NEIGHBOURS = 32
+
+
+def _fits_tiles(stage: Stage) -> bool:
+    reach = stage.reach
+    narrow = stage.takes == "waveform" or reach.before + reach.after <= _MOST_NEIGHBOURS
+    return narrow and reach.kind in ("frame", "neighbours")
 
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
@@ -121,6 +132,14 @@ class FrontEnd(Stage):
     def reach(self) -> Reach:
         return Chain(self.stages, self.names).reach
 
+    @property
+    def edge_reach(self) -> int:
+        return Chain(self.stages, self.names).edge_reach
+
+    @property
+    def middle(self) -> float:
+        return Chain(self.stages, self.names).middle
+
     def channels(self, n: int | None) -> int | None:
         for stage in self.stages:
             n = stage.channels(n)
@@ -206,7 +225,7 @@ class FrontEnd(Stage):
         ``None`` where this stage begins no such chain that is worth tiles.
         """
         stop = position
-        while stop < len(self.stages) and self.stages[stop].reach.kind in ("frame", "neighbours"):
+        while stop < len(self.stages) and _fits_tiles(self.stages[stop]):
             stop += 1
         if stop - position < (2 if self.tile_frames is None else 1):
             return None
@@ -228,15 +247,14 @@ class FrontEnd(Stage):
 
         ``sample_rate`` must be given where no stage states it.
         """
-        stft = self._stft()
-        assert stft.hop_length is not None
-        return frame_times(
-            n_frames,
-            sample_rate=self.checked_rate(sample_rate),
-            n_fft=stft.n_fft,
-            hop_length=stft.hop_length,
-            center=stft.center,
-        )
+        if self.takes != "waveform" or self.gives == "waveform":
+            raise ValueError(
+                f"frame times need stages from waveforms to frames, got a front-end from "
+                f"{self.takes} to {self.gives}"
+            )
+        n_frames = check_positive_int("n_frames", n_frames, minimum=0)
+        positions = self.middle + self.reach.stride * np.arange(n_frames)
+        return positions / self.checked_rate(sample_rate)
 
     def frequencies(
         self, params: Params | None = None, *, sample_rate: float | None = None
@@ -250,9 +268,13 @@ class FrontEnd(Stage):
         """
         frequencies: np.ndarray | None = None
         for name, stage in zip(self.names, self.stages, strict=True):
-            if isinstance(stage, STFT):
+            if isinstance(stage, STFT | RFFT):
                 rate = self.checked_rate(sample_rate)
                 frequencies = fft_frequencies(sample_rate=rate, n_fft=stage.n_fft)
+            elif isinstance(stage, MaskPadding) and isinstance(stage.frontend, FrontEnd):
+                frequencies = stage.frontend.frequencies(sample_rate=sample_rate)
+            elif isinstance(stage, Channels) and frequencies is not None:
+                frequencies = frequencies[stage.slice]
             elif isinstance(stage, Filterbank):
                 own = (params or {}).get(name, stage.init(jax.random.key(0)))
                 frequencies = np.asarray(stage.centers(own))
@@ -261,12 +283,6 @@ class FrontEnd(Stage):
         if frequencies is not None and self.channels(None) != len(frequencies):
             return None
         return frequencies
-
-    def _stft(self) -> STFT:
-        for stage in self.stages:
-            if isinstance(stage, STFT):
-                return stage
-        raise ValueError("frame times need an STFT among the stages")
 
     def checked_rate(self, sample_rate: float | None) -> float:
         """Hz: what a stage states or, where none does, ``sample_rate``, which must not differ."""

@@ -1,4 +1,4 @@
-"""Per-channel energy normalisation (PCEN): automatic gain control, then root compression."""
+"""Automatic gain control of every channel: PCEN, and the PCAN of TensorFlow's micro front-end."""
 
 from __future__ import annotations
 
@@ -9,18 +9,37 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice, check_number, check_real, check_time_axis
+from jaxspec._checks import (
+    check_choice,
+    check_number,
+    check_positive_int,
+    check_real,
+    check_time_axis,
+)
 from jaxspec._dtypes import as_computed, as_returned
+from jaxspec.framing import pad_first
 
 __all__ = [
+    "PCAN_BOUNDS",
     "STARTS",
+    "check_taps",
     "exponential_smoothing",
+    "frames_before",
+    "pcan",
     "pcen",
+    "pcen_of_windows",
     "smoothing_for_time_constant",
     "starting_level",
 ]
 
 STARTS = ("first", "zeros", "librosa")
+PCAN_BOUNDS: dict[str, dict[str, Any]] = {
+    "smoothing_even": {"above": 0, "at_most": 1},
+    "smoothing_odd": {"above": 0, "at_most": 1},
+    "min_remaining": {"at_least": 0, "at_most": 1},
+    "strength": {"at_least": 0},
+    "offset": {"above": 0},
+}
 
 
 def smoothing_for_time_constant(
@@ -106,6 +125,7 @@ def pcen(
     eps: float = ...,
     start: str = ...,
     level: jax.Array | None = ...,
+    taps: int | None = ...,
     return_level: Literal[False] = ...,
 ) -> jax.Array: ...
 
@@ -121,6 +141,7 @@ def pcen(
     eps: float = ...,
     start: str = ...,
     level: jax.Array | None = ...,
+    taps: int | None = ...,
     return_level: Literal[True],
 ) -> tuple[jax.Array, jax.Array]: ...
 
@@ -135,6 +156,7 @@ def pcen(
     eps: float = 1e-6,
     start: str = "first",
     level: jax.Array | None = None,
+    taps: int | None = None,
     return_level: bool = False,
 ) -> jax.Array | tuple[jax.Array, jax.Array]:
     """Per-channel energy normalisation.
@@ -157,6 +179,9 @@ def pcen(
       start: the smoother's state before the first frame: ``"first"`` (the first frame),
         ``"zeros"``, or ``"librosa"`` (1, the steady state of an input of 1).
       level: that state given as an array ``(..., channels)``, which then replaces ``start``.
+      taps: the smoother sees so many frames, at least 2, and forgets those before: for every frame
+        it is started anew at the oldest of them, before the clip the first frame (Perch). There is
+        no level then. ``None``: it sees all earlier frames.
       return_level: also return the state after the last frame, the ``level`` of a next chunk.
 
     The four parameters may be numbers or arrays that broadcast against ``(channels,)``; the
@@ -188,11 +213,65 @@ def pcen(
     check_choice("start", start, STARTS)
     if level is not None and start != "first":
         raise ValueError(f"start has no effect with a level, got start={start!r}")
+    if taps is not None:
+        taps = check_taps(taps, start=start)
+        if level is not None or return_level:
+            raise ValueError(f"there is no level with taps, got taps={taps} and a level")
+        x = frames_before(x, n=taps - 1)
+        options = {"gain": gain, "bias": bias, "power": power, "smoothing": smoothing}
+        return as_returned(pcen_of_windows(x, **options, eps=eps, taps=taps), narrow.dtype)
     if level is None:
         level = starting_level(x, start=start)
     smoothed, last = exponential_smoothing(x, smoothing=smoothing, level=level)
     y = as_returned(_compress(x, smoothed, gain, bias, power, eps), narrow.dtype)
     return (y, last) if return_level else y
+
+
+def check_taps(taps: Any, *, start: str) -> int:
+    """The number of frames that a smoother sees, which then must start with the first one."""
+    taps = check_positive_int("taps", taps, minimum=2)
+    if start != "first":
+        raise ValueError(f'start must be "first" with taps, got start={start!r} and taps={taps}')
+    return taps
+
+
+def frames_before(x: jax.Array, *, n: int) -> jax.Array:
+    """``x`` with its first frame ``n`` more times in front."""
+    return pad_first(x, length=x.shape[-2], before=n, after=0, pad_mode="edge", axis=-2)
+
+
+def pcen_of_windows(
+    x: jax.Array, *, gain: Any, bias: Any, power: Any, smoothing: Any, eps: float, taps: int
+) -> jax.Array:
+    """`pcen` with ``taps``, unchecked: ``x`` holds ``taps - 1`` frames before the first output."""
+    x = jnp.maximum(x, 0)
+    smoothed = _smoothing_of_windows(x, smoothing=jnp.asarray(smoothing, x.dtype), taps=taps)
+    return _compress(x[..., taps - 1 :, :], smoothed, gain, bias, power, eps)
+
+
+def _smoothing_of_windows(x: jax.Array, *, smoothing: jax.Array, taps: int) -> jax.Array:
+    """Exponential smoothing of every ``taps`` frames, started at the first of them.
+
+    In blocks of ``taps - 1`` frames, such a window is the end of one block and the beginning of the
+    next. Each is a running sum: no cost grows with ``taps``, nothing that was forgotten leaves its
+    rounding behind, as it would if it were subtracted.
+    """
+    size = taps - 1
+    *batch, frames, channels = x.shape
+    if frames <= size:
+        return x[..., :0, :]
+    blocks = -(-frames // size)
+    x = jnp.pad(x, [*[(0, 0)] * len(batch), (0, blocks * size - frames), (0, 0)])
+    x = x.reshape(*batch, blocks, size, channels)
+    begun, _ = exponential_smoothing(x, smoothing=smoothing, level=jnp.zeros_like(x[..., 0, :]))
+    position = jnp.arange(size, dtype=x.dtype)[:, None]
+    kept = x * (1 - smoothing) ** (size - 1 - position)  # at the end of its block
+    later = jax.lax.cumsum(kept, axis=kept.ndim - 2, reverse=True)[..., 1:, :]
+    later = jnp.concatenate([later, jnp.zeros_like(kept[..., :1, :])], axis=-2)
+    ended = (kept + smoothing * later) * (1 - smoothing) ** (position + 1)
+    smoothed = begun[..., 1:, :, :] + ended[..., :-1, :, :]
+    smoothed = smoothed.reshape(*batch, (blocks - 1) * size, channels)
+    return smoothed[..., : frames - size, :]
 
 
 def _parameter(name: str, value: Any, **bounds: Any) -> Any:
@@ -222,3 +301,63 @@ def _compress(
         heard = energy > floor
         return jnp.where(heard, jnp.where(heard, energy, 1) ** power, 0)
     return bias**power * jnp.expm1(power * jnp.log1p(energy / bias))
+
+
+def pcan(
+    x: jax.Array,
+    *,
+    level: jax.Array,
+    smoothing_even: float = 409 / 16384,
+    smoothing_odd: float = 983 / 16384,
+    min_remaining: float = 819 / 16384,
+    strength: float = 0.95,
+    offset: float = 80.0,
+) -> tuple[jax.Array, jax.Array]:
+    """Per-channel amplitude normalisation: noise suppression, then automatic gain control.
+
+    With the noise estimate ``N[t] = (1 - s) N[t - 1] + s x[t]``, where ``s`` is one number for even
+    channels and another for odd ones:
+
+        r = max(x - N, min_remaining * x) * (N + offset) ** -strength
+        y = r ** 2 / 4 where r < 2, else r - 1
+
+    Args:
+      x: non-negative magnitudes ``(..., frames, channels)``; what is below 0 is treated as 0.
+      level: the noise estimate before the first frame, ``(..., channels)``.
+      smoothing_even: in (0, 1], of channels 0, 2, …
+      smoothing_odd: in (0, 1], of channels 1, 3, …
+      min_remaining: the share of ``x`` that is left at least, in [0, 1].
+      strength: how much of the noise is divided out, at least 0.
+      offset: above 0, the noise below which the gain stays what it is.
+
+    Returns:
+      ``(features, level)``: features of the shape and dtype of ``x``, and the noise estimate after
+      the last frame, which is the ``level`` of a following chunk.
+
+    Raises:
+      ValueError: for a number outside its range.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> y, level = pcan(jnp.array([[1000.0, 1000.0]]), level=jnp.zeros(2))
+      >>> y.round(1), level.round(1)
+      (Array([[10.7,  7.6]], dtype=float32), Array([25., 60.], dtype=float32))
+
+    Reference:
+      ``noise_reduction.c`` and ``pcan_gain_control.c`` of TensorFlow's micro front-end.
+    """
+    narrow = check_real("x", x, ndim=2)
+    check_time_axis("x", narrow, axis=-2)
+    x = jnp.maximum(as_computed(narrow), 0)
+    numbers = {
+        "smoothing_even": smoothing_even, "smoothing_odd": smoothing_odd,
+        "min_remaining": min_remaining, "strength": strength, "offset": offset,
+    }  # fmt: skip
+    for name, value in numbers.items():
+        numbers[name] = check_number(name, value, **PCAN_BOUNDS[name])
+    even = np.arange(x.shape[-1]) % 2 == 0
+    smoothing = np.where(even, numbers["smoothing_even"], numbers["smoothing_odd"])
+    noise, last = exponential_smoothing(x, smoothing=jnp.asarray(smoothing, x.dtype), level=level)
+    left = jnp.maximum(x - noise, numbers["min_remaining"] * x)
+    ratio = left * jnp.exp(-numbers["strength"] * jnp.log(noise + numbers["offset"]))
+    return as_returned(jnp.where(ratio < 2, ratio**2 / 4, ratio - 1), narrow.dtype), last

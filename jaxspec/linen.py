@@ -34,7 +34,7 @@ class Features(nn.Module):
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxspec, jaxspec.linen
-      >>> frontend = jaxspec.presets.preset("learnable_mel")
+      >>> frontend = jaxspec.presets.get("learnable_mel")
       >>> features = jaxspec.linen.Features(frontend, train=("filterbank/gaps",))
       >>> x = jnp.zeros((2, 16000))
       >>> variables = features.init(jax.random.key(0), x)

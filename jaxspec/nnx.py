@@ -40,7 +40,7 @@ class Features(nnx.Module):
     Example:
       >>> import jax, jax.numpy as jnp, jaxspec, jaxspec.nnx
       >>> from flax import nnx
-      >>> frontend = jaxspec.presets.preset("learnable_mel")
+      >>> frontend = jaxspec.presets.get("learnable_mel")
       >>> features = jaxspec.nnx.Features(frontend, train=("filterbank/gaps",))
       >>> features(jnp.zeros((2, 16000))).shape
       (2, 101, 40)

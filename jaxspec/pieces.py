@@ -37,6 +37,26 @@ class Chain:
             reach = reach.then(stage.reach)
         return reach
 
+    @property
+    def edge_reach(self) -> int:
+        """How far into the clip the edge rules look from an end, as `Stage.edge_reach`."""
+        farthest, reach = 0, Reach()
+        for stage in self.stages:
+            if stage.edge_reach:
+                own = reach.before + reach.after + reach.stride * stage.edge_reach
+                farthest = max(farthest, own)
+            reach = reach.then(stage.reach)
+        return farthest
+
+    @property
+    def middle(self) -> float:
+        """The sample in the middle of what frame 0 describes."""
+        middle, stride = 0.0, 1
+        for stage in self.stages:
+            middle += stride * stage.middle
+            stride *= stage.reach.stride
+        return middle
+
     def length(self, n: Any) -> Any:
         """How many frames a clip of ``n`` samples has, which may be a traced number."""
         for stage in self.stages:
@@ -81,9 +101,10 @@ class Plan(NamedTuple):
         reach, clips = chain.reach, math.prod(batch)
         width = reach.before + reach.after + 1
         frames = chain.length(samples)
-        first = -(-reach.before // reach.stride)
-        inner = (samples - 1 - reach.after) // reach.stride - first
-        if clips == 0 or inner <= 0:
+        first = max(-(-reach.before // reach.stride), 0)
+        inner = min((samples - 1 - reach.after) // reach.stride, frames - 1) - first
+        # Edge rules that look farther than a frame would need longer pieces at the ends.
+        if clips == 0 or inner <= 0 or chain.edge_reach >= width:
             return None
         together = _CPU_TILES_IN_A_TURN if platform == "cpu" else 1
         if tile_frames is None:
@@ -101,7 +122,7 @@ class Plan(NamedTuple):
     def head(self) -> int:
         """The sample at which the first tile starts."""
         reach = self.chain.reach
-        return self.first * reach.stride - reach.before if self.first else 0
+        return self.first * reach.stride - reach.before
 
     @property
     def overlap(self) -> int:
@@ -140,9 +161,8 @@ class Plan(NamedTuple):
 
         last = self.first + self.turns * self.tiles_in_a_turn * self.tile
         start = (last - self.first) * reach.stride
-        skip = last * reach.stride - reach.before - start if self.first else 0
-        size = samples - start
-        return visit(carry, Piece(tail, start, size, last, self.frames - last, skip, size - skip))
+        size, left = samples - start, self.frames - last
+        return visit(carry, Piece(tail, start, size, last, left, self.head, size - self.head))
 
 
 class Piece(NamedTuple):

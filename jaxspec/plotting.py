@@ -161,7 +161,7 @@ def plot_frontend(
     Example:
       >>> import jax.numpy as jnp, jaxspec
       >>> from jaxspec import plotting
-      >>> frontend = jaxspec.presets.preset("log_mel")
+      >>> frontend = jaxspec.presets.get("log_mel")
       >>> figure = plotting.plot_frontend(frontend, jnp.zeros(16000))
       >>> [ax.get_ylabel() for ax in figure.axes]
       ['amplitude', 'frequency (Hz)', 'dB']

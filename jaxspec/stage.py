@@ -6,8 +6,9 @@ parameters (a dictionary, empty for a fixed stage) and ``apply(params, x)`` comp
 
 What a stage declares decides how it may be evaluated:
 
-- ``takes`` and ``gives``: ``"waveform"`` (..., samples), ``"spectrum"`` (..., frames, bins;
-  complex) or ``"features"`` (..., frames, channels). *Positions* below are samples or frames.
+- ``takes`` and ``gives``: ``"waveform"`` (..., samples), ``"frames"`` (..., frames, samples),
+  ``"spectrum"`` (..., frames, bins; complex) or ``"features"`` (..., frames, channels).
+  *Positions* below are samples of a waveform, or else frames.
 - ``reach``: which input positions an output position depends on (see `Reach`).
 
 and `Stage.evaluate` is made of four pieces, which tiles, streams and shards put together anew:
@@ -51,7 +52,6 @@ Params = dict[str, Any]
 Carry = Any
 Length = jax.Array | int | None
 
-_KINDS = ("waveform", "spectrum", "features")
 _REGISTRY: dict[str, type[Stage]] = {}
 
 
@@ -62,8 +62,9 @@ class Reach:
     Output ``t`` depends on the positions ``t * stride - before … t * stride + after`` of the
     input (those at the ends possibly with a weight of 0, as under a window shorter than its frame);
     with ``past`` also on all earlier ones, through a carry; with ``clip`` on the whole clip.
+    One of the two may be negative: padding by 3 samples in front has ``before=3, after=-3``.
     Beyond the ends of a clip stand positions that the stage's edge rule makes from the
-    ``before + 1`` first or ``after + 1`` last ones.
+    ``before + 1`` first or ``after + 1`` last ones (or, for padding, from `Stage.edge_reach`).
 
     Example:
       >>> import jaxspec
@@ -82,8 +83,7 @@ class Reach:
 
     def __post_init__(self) -> None:
         check_positive_int("stride", self.stride)
-        check_positive_int("before", self.before, minimum=0)
-        check_positive_int("after", self.after, minimum=0)
+        check_positive_int("before + after", self.before + self.after, minimum=0)
 
     @property
     def kind(self) -> str:
@@ -129,6 +129,16 @@ class Stage(abc.ABC):
     def reach(self) -> Reach:
         """Which input positions an output position depends on; every position by itself."""
         return Reach()
+
+    @property
+    def edge_reach(self) -> int:
+        """How far into a clip the rule of `extend` looks from an end; 0 if within ``reach``."""
+        return 0
+
+    @property
+    def middle(self) -> float:
+        """The input position in the middle of what output 0 describes."""
+        return 0.0
 
     def channels(self, n: int | None) -> int | None:
         """Number of output channels for ``n`` input channels (``None``: not known).

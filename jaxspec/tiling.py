@@ -64,8 +64,9 @@ def _with_end(
     They are evaluated once more, as frames of the last samples before that end.
     """
     reach = chain.reach
-    first = -(-reach.before // reach.stride)
-    anew = (reach.after + 1) // reach.stride + 2
+    first = max(-(-reach.before // reach.stride), 0)
+    # As many as see the end of a clip of this length, give or take one.
+    anew = chain.length(x.shape[-1]) - max((x.shape[-1] - 1 - reach.after) // reach.stride, 0) + 2
     samples = (first + anew) * reach.stride + reach.before + reach.after + 1
     samples += (x.shape[-1] - samples) % reach.stride
     if samples >= x.shape[-1]:
@@ -347,6 +348,10 @@ class _Mapped:
     @property
     def reach(self) -> Reach:
         return self.chain.reach
+
+    @property
+    def edge_reach(self) -> int:
+        return self.chain.edge_reach
 
     def length(self, n: int) -> int:
         return self.chain.length(n)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_real, check_time_axis
 from jaxspec._dtypes import as_computed, as_returned
 
-__all__ = ["FIRST_SAMPLE_RULES", "pcm_to_float", "preemphasis", "sample_before"]
+__all__ = ["FIRST_SAMPLE_RULES", "dither", "pcm_to_float", "preemphasis", "sample_before"]
 
 FIRST_SAMPLE_RULES = ("zero", "replicate", "librosa")
 
@@ -40,6 +40,37 @@ def pcm_to_float(x: jax.Array | np.ndarray) -> jax.Array:
     offset = half if info.min == 0 else 0
     # Integers are exact in float32 up to 24 bits; the subtraction must come after the widening.
     return (jnp.asarray(x).astype(jnp.float32) - offset) / half
+
+
+def dither(x: jax.Array, *, key: jax.Array, level: float) -> jax.Array:
+    """Add white Gaussian noise, as Kaldi (1 for 16-bit samples) and NeMo (1e-5) do in training.
+
+    No front-end of this library does that by itself: the same clip always gives the same features.
+
+    Args:
+      x: waveform ``(..., samples)``.
+      key: a JAX random key. Every sample has noise of its own; under ``vmap`` split the key first.
+      level: standard deviation of the noise in units of ``x``, at least 0.
+
+    Returns:
+      array of the shape and dtype of ``x``; its gradient with respect to ``x`` is 1.
+
+    Raises:
+      ValueError: without a key, or for a negative level.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, jaxspec
+      >>> y = jaxspec.dither(jnp.zeros(1000), key=jax.random.key(0), level=0.1)
+      >>> 0.09 < float(y.std()) < 0.11
+      True
+    """
+    narrow = check_real("x", x)
+    level = check_number("level", level, at_least=0)
+    if not isinstance(key, jax.Array):
+        raise ValueError(f"key must be a JAX random key (jax.random.key(seed)), got key={key!r}")
+    x = as_computed(narrow)
+    noise = jax.random.normal(key, x.shape, x.dtype)
+    return as_returned(x + level * noise, narrow.dtype)
 
 
 def preemphasis(

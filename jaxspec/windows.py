@@ -10,7 +10,7 @@ import numpy as np
 from jaxspec._checks import check_positive_int
 from jaxspec.table import Table
 
-__all__ = ["WindowLike", "window", "window_in_frame"]
+__all__ = ["WindowLike", "held", "window", "window_in_frame"]
 
 WindowLike = str | float | tuple[Any, ...] | np.ndarray | Table | Callable[[int], Any]
 """What a ``window=`` argument takes: see `window`."""
@@ -71,6 +71,13 @@ def window(name: WindowLike, length: int, *, periodic: bool = True) -> np.ndarra
     if name == "sqrt_hann":
         return np.sqrt(_named("hann", length, periodic))
     return _named(name, length, periodic)
+
+
+def held(name: WindowLike, length: int, *, periodic: bool) -> WindowLike:
+    """A window as a choice of a stage: checked, and an array or a callable as a `Table`."""
+    values = window(name, length, periodic=periodic)  # an unknown name is refused here
+    given = isinstance(name, Table | np.ndarray | list) or hasattr(name, "__array__")
+    return Table(values) if given or callable(name) else name
 
 
 def _from_values(values: Any, length: int) -> np.ndarray:

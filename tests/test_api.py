@@ -24,16 +24,25 @@ LAYERS = [
     "_checks", "_dtypes", "_primitives", "_frames", "table", "windows", "framing", "waveform",
     "fourier", "spectrum", "powers",
     "polar", "scales", "filterbanks", "parametrize", "layouts", "compression", "gain_control",
-    "cepstrum", "stage", "learning", "stages.waveform", "stages.spectrum", "stages.bands",
-    "stages.compression", "stages.gain_control", "stages.cepstrum", "stages", "pieces",
+    "cepstrum", "stage", "learning", "stages.waveform", "stages.padding", "stages.frames",
+    "stages.spectrum", "stages.bands",
+    "stages.compression", "stages.values", "stages.gain_control", "stages.cepstrum",
+    "stages.layout", "stages.branches", "stages", "pieces",
     "tiling", "frontend", "bucketing",
-    "features", "presets", "", "linen", "nnx", "audio", "_plotting", "plotting", "cli", "__main__",
+    "features", "presets._registry", "presets.basic", "presets.whisper",
+    "presets._kaldi_steps", "presets.kaldi",
+    "presets.nemo", "presets.speech", "presets.synthesis", "presets.tagging", "presets.quality",
+    "presets", "compat._arguments", "compat._kaldi", "compat.librosa",
+    "compat.torchaudio", "compat.kaldi", "compat", "", "linen", "nnx",
+    "audio", "_plotting", "plotting", "cli", "__main__",
 ]  # fmt: skip
 
 
 def _public():
     """Every public function and class by its qualified name."""
-    for module in (jaxspec, jaxspec.stages, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize):
+    for module in (
+        jaxspec, jaxspec.stages, jaxspec.presets, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize
+    ):  # fmt: skip
         for name, value in sorted(vars(module).items()):
             own = getattr(value, "__module__", "") or ""
             listed = module is jaxspec or name in module.__all__
@@ -48,7 +57,8 @@ def _public():
 
 def _signatures():
     lines = []
-    for name, value in _public():
+    functions = {f"jaxspec.presets.{n}": p.function for n, p in jaxspec.presets.PRESETS.items()}
+    for name, value in [*_public(), *functions.items()]:
         # Types may be written differently from version to version, and Linen adds two fields.
         parameters = [
             p.replace(annotation=inspect.Parameter.empty)

@@ -98,7 +98,7 @@ def test_a53_in_blocks_as_in_one():
     """Half an hour in tiles equals its evaluation at once, to rounding."""
     options = {"n_fft": 512, "hop_length": 160}
     x = np.tile(t2(16_000), 120).astype(np.float32)
-    stages = jaxspec.presets.preset("log_mel").replace("stft", **options)
+    stages = jaxspec.presets.get("log_mel").replace("stft", **options)
     stages = stages.replace("filterbank", n_fft=512)
     tiled, at_once = (
         jaxspec.FrontEnd(*stages.stages, tile_frames=frames) for frames in (None, 10**9)
@@ -131,7 +131,7 @@ def test_a54_equal_shapes_compile_once(compilations):
     assert len(compilations) == count
     assert np.array_equal(y, first)
     # An equal description made anew, as functions make it, is the same program.
-    frontend = jaxspec.FrontEnd.from_dict(jaxspec.presets.preset("log_mel").to_dict())
+    frontend = jaxspec.FrontEnd.from_dict(jaxspec.presets.get("log_mel").to_dict())
     frontend(x)
     count = len(compilations)
     jaxspec.FrontEnd.from_dict(frontend.to_dict())(x + 1)
@@ -139,7 +139,7 @@ def test_a54_equal_shapes_compile_once(compilations):
 
 
 def test_a54_fifty_lengths_in_four_programs(compilations):
-    frontend = jaxspec.presets.preset("log_mel")
+    frontend = jaxspec.presets.get("log_mel")
     rng = np.random.default_rng(0)
     lengths = rng.integers(1_600, 48_000, 50).tolist()
     x = rng.standard_normal(48_000).astype(np.float32)
@@ -173,7 +173,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 jax.config.update("jax_num_cpu_devices", 2)
 
 gaps = jaxspec.FrontEnd(
-    *jaxspec.presets.preset("log_mel").replace("filterbank", layout="gaps").stages, tile_frames=50
+    *jaxspec.presets.get("log_mel").replace("filterbank", layout="gaps").stages, tile_frames=50
 )
 params = gaps.init(jax.random.key(0))
 

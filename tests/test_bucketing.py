@@ -82,7 +82,7 @@ def test_the_gradients_of_the_clip_alone(x64, tile_frames):
 
 
 def test_half_precision_and_arrays_on_the_device():
-    frontend = jaxspec.presets.preset("log_mel")
+    frontend = jaxspec.presets.get("log_mel")
     x = np.random.default_rng(0).standard_normal(1000).astype(np.float16)
     for array in (x, jnp.asarray(x)):
         y, n_frames = jaxspec.apply_bucketed(frontend, {}, array, buckets=[1600])

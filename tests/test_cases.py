@@ -584,3 +584,104 @@ def test_a52_every_argument_changes_the_result():
     kaldi = jaxspec.mfcc(x, **cepstra, lifter=22.0)
     librosa = jaxspec.mfcc(x, **cepstra, lifter=22.0, lifter_form="librosa")
     assert np.abs(kaldi - librosa).max() > 1e-4
+
+
+# Front-ends of models.
+
+
+WHISPER = jaxspec.presets.get("whisper_80", n_samples=None)
+
+
+def test_a07_one_nan_stays_where_it_is():
+    """One bad sample spoils the frames that see it, and no other frame or item."""
+    damaged = t2().copy()
+    damaged[8000] = np.nan
+    both = f32(np.stack([damaged, t2()]))
+    spoilt = ~np.isfinite(np.asarray(WHISPER(both))).all(axis=-1)
+    assert np.flatnonzero(spoilt[0]).tolist() == [49, 50, 51]
+    assert not spoilt[1].any()
+    assert np.array_equal(WHISPER(both)[1], WHISPER(both[1:])[0])
+    top_db = jaxspec.power_to_db(f32([[1.0, np.nan], [1e-12, 1.0]]), top_db=80)
+    assert np.array_equal(top_db, [[0, np.nan], [-80, 0]], equal_nan=True)
+
+
+def test_a21_features_of_whisper():
+    y = np.asarray(WHISPER(f32(t2())))
+    assert y.shape == (100, 80)
+    assert y.mean() == pytest.approx(-0.51766, abs=1e-5)
+    assert (y.min(), y.max()) == pytest.approx((-0.67272, 1.32728), abs=2e-5)
+    assert y[50, [11, 10, 12, 9]] == pytest.approx(
+        [1.327279, 1.237814, 1.182599, 1.048467], abs=2e-5
+    )
+    assert np.allclose(WHISPER(f32(silence(16000))), -1.5)
+    # What others get wrong shows.
+    zeros = np.abs(WHISPER.replace("stft", pad_mode="constant")(f32(t2())) - y)
+    assert np.flatnonzero(zeros.max(axis=1) > 1e-3).tolist() == [0, 1, 99]
+    assert zeros.max() == pytest.approx(0.347, abs=1e-3)
+    symmetric = WHISPER.replace("stft", periodic=False)(f32(t2()))
+    assert np.abs(symmetric - y).max() == pytest.approx(0.48, abs=0.01)
+
+
+def test_a22_frames_and_their_number_agree():
+    for samples, frames in ((799, 4), (800, 5), (801, 5)):
+        assert WHISPER.length(samples) == frames
+        assert len(WHISPER(f32(t2(samples)))) == frames
+        assert WHISPER.length(jnp.asarray([samples])).tolist() == [frames]
+
+
+def test_a25_kaldi_gives_no_frame_for_a_clip_that_holds_none():
+    """Kaldi's answer to a clip shorter than a window is an empty matrix of the right width."""
+    snipped = jaxspec.presets.get("kaldi_fbank")
+    mirrored = jaxspec.presets.get("kaldi_fbank", snip_edges=False)
+    for samples, frames in ((342, 0), (399, 0), (400, 1), (559, 1), (560, 2)):
+        assert snipped(f32(t2(samples))).shape == (frames, 80)
+        assert snipped.length(samples) == frames
+    for samples, frames in ((342, 2), (400, 3), (560, 4)):
+        assert mirrored(f32(t2(samples))).shape == (frames, 80)
+
+
+def test_a36_the_scale_of_kaldi_is_said_and_never_guessed():
+    x = t2(8000)
+    scaled = jaxspec.presets.get("kaldi_fbank", n_mels=23)
+    plain = jaxspec.presets.get("kaldi_fbank", n_mels=23, scale=1)
+    y = np.asarray(scaled(f32(x)))
+    assert y.shape == (48, 23)
+    assert y.mean() == pytest.approx(11.3812, abs=1e-4)
+    assert y[20, [0, 3, 9, 20]] == pytest.approx([9.9068, 24.2496, 6.0036, 3.1901], abs=2e-3)
+    assert np.allclose(plain(f32(x * 32768)), y, atol=1e-4)
+    assert np.median(y - plain(f32(x))) == pytest.approx(20.7944, abs=2e-3)
+    # A louder clip is louder: no data decides about the scale.
+    assert np.median(scaled(f32(2 * x)) - y) == pytest.approx(2 * math.log(2), abs=1e-3)
+    assert np.abs(scaled(f32(x + 0.25)) - y).max() < 0.01
+    assert np.allclose(scaled(f32(silence(8000))), -15.942385, atol=1e-5)
+    with pytest.raises(TypeError, match="pcm_to_float"):
+        scaled(np.zeros(8000, np.int16))
+
+
+def test_a37_noise_is_added_only_with_a_key():
+    x = f32(t2(8000))
+    frontend = jaxspec.presets.get("kaldi_fbank")
+    assert np.array_equal(frontend(x), frontend(x))
+    keys = jax.random.split(jax.random.key(0))
+    level = 1 / 32768
+    first, again, second = (jaxspec.dither(x, key=k, level=level) for k in (keys[0], *keys))
+    assert np.array_equal(first, again)
+    assert np.std(first - second) == pytest.approx(np.sqrt(2) * level, rel=0.05)
+    assert not np.array_equal(frontend(first), frontend(second))
+    gradient = jax.grad(lambda x: jaxspec.dither(x, key=keys[0], level=level).sum())(x)
+    assert (gradient == 1).all()
+    with pytest.raises(ValueError, match="key must be a JAX random key"):
+        jaxspec.dither(x, key=None, level=level)
+    with pytest.raises(TypeError, match="key"):
+        jaxspec.dither(x, level=level)
+
+
+def test_a41_kaldi_features_of_a_batch():
+    """Every row of a batch is computed, and is what it is alone."""
+    frontend = jaxspec.presets.get("kaldi_fbank", n_mels=23)
+    batch = f32(np.stack([t2(), 0.1 * noise(16000), tone(440, 16000), silence(16000)]))
+    alone = np.stack([frontend(x) for x in batch])
+    assert alone.shape == (4, 98, 23)
+    for y in (frontend(batch), jax.vmap(frontend)(batch), jax.jit(frontend)(batch)):
+        assert np.allclose(y, alone, atol=1e-4)
+    assert len({row.tobytes() for row in alone}) == 4

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 
 import jaxspec
 from jaxspec import FrontEnd, cli, plotting, stages
-from jaxspec.presets import PRESETS, preset
+from jaxspec.presets import get, names
 
 RATE = 16000
 
@@ -63,7 +63,7 @@ def test_plot_writes_a_picture(tmp_path, wav, capsys, drawn):
     assert image.shape[:2] == (825, 1350)
     assert len(np.unique(image[..., 0])) > 50
     frontend, x, options = drawn[0]
-    assert frontend == preset("log_mel", sample_rate=RATE)
+    assert frontend == get("log_mel", sample_rate=RATE)
     assert x.shape == (RATE,)
     assert options["title"] == "tone $1$.wav – log_mel, 80 bands, 16 kHz"
 
@@ -71,7 +71,7 @@ def test_plot_writes_a_picture(tmp_path, wav, capsys, drawn):
 @pytest.mark.parametrize(
     ("frontend", "rest"),
     [
-        (preset("mfcc", sample_rate=11025), "frontend.json, 13 coefficients, 11.025 kHz"),
+        (get("mfcc", sample_rate=11025), "frontend.json, 13 coefficients, 11.025 kHz"),
         (FrontEnd(stages.STFT(n_fft=256), stages.Power()), "frontend.json, 129 bins, 16 kHz"),
         # Derivatives are no bands of their own.
         (
@@ -84,7 +84,7 @@ def test_plot_writes_a_picture(tmp_path, wav, capsys, drawn):
             "frontend.json, 16 channels, 800 Hz",
         ),
         (
-            preset("learnable_mel"),
+            get("learnable_mel"),
             "frontend.json, 40 bands, 16 kHz (at its start, not trained)",
         ),
     ],
@@ -149,21 +149,32 @@ def test_plot_takes_every_preset(tmp_path, wav, name, drawn):
     words = ["--preset", name, "--duration", "0.2", "--title", "A title"]
     assert cli.main(["plot", str(wav), "-o", str(output), *words]) == 0
     assert output.stat().st_size > 10_000
-    assert drawn[0][0] == preset(name, sample_rate=RATE)
+    assert drawn[0][0] == get(name, sample_rate=RATE)
     assert drawn[0][2]["title"] == "A title"
+
+
+def test_presets_of_models_state_the_rate(tmp_path, wav, drawn, capsys):
+    words = ["plot", str(wav), "-o", str(tmp_path / "out.png"), "--preset", "vocos"]
+    assert cli.main(words) == 0
+    frontend, x, options = drawn[0]
+    assert frontend == get("vocos")
+    assert x.shape == (24000,)
+    assert options["sample_rate"] == 24000
+    assert cli.main([*words, "--sample-rate", "16000"]) == 2
+    assert "must be the 24000 Hz that vocos is for, got 16000" in capsys.readouterr().err
 
 
 def test_part_and_rate(tmp_path, wav, drawn):
     words = ["--start", "0.25", "--duration", "0.5", "--sample-rate", "8000"]
     assert cli.main(["plot", str(wav), "-o", str(tmp_path / "out.png"), *words]) == 0
     frontend, x, options = drawn[0]
-    assert frontend == preset("log_mel", sample_rate=8000)
+    assert frontend == get("log_mel", sample_rate=8000)
     assert x.shape == (4000,)
     assert options["start"] == 0.25
 
 
 def test_config_states_the_rate(tmp_path, wav, drawn):
-    frontend = preset("gammatone", sample_rate=8000)
+    frontend = get("gammatone", sample_rate=8000)
     config = write_config(tmp_path, frontend)
     words = ["plot", str(wav), "-o", str(tmp_path / "out.png"), "--config", str(config)]
     assert cli.main(words) == 0
@@ -184,7 +195,7 @@ def test_config_without_a_rate_takes_any(tmp_path, wav, drawn, words, samples):
 
 
 def test_rate_against_the_config(tmp_path, wav, capsys):
-    config = write_config(tmp_path, preset("log_mel"))
+    config = write_config(tmp_path, get("log_mel"))
     words = ("plot", wav, "-o", tmp_path / "o.png", "--config", config, "--sample-rate", 8000)
     assert "--sample-rate must be the 16000 Hz that" in fails(capsys, *words)
 
@@ -260,9 +271,13 @@ def test_warnings_are_one_line(tmp_path, wav, capsys):
 def test_presets_are_listed(capsys):
     assert cli.main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(PRESETS)
-    assert "80 channels: STFT → Power → Filterbank → Ln" in lines[1]
-    assert [line.split()[0] for line in lines if line.endswith("learnable")] == ["learnable_mel"]
+    assert [line.split()[0] for line in lines] == list(names())
+    assert all("  " in line and len(line) <= 190 for line in lines)
+    assert lines[1].split(maxsplit=3)[1:3] == ["any", "rate"]
+    assert "80 mel bands (Slaney) of the power" in lines[1]
+    whisper = next(line for line in lines if line.startswith("whisper_80"))
+    assert whisper.split()[1:3] == ["16", "kHz"]
+    assert whisper.endswith("[n_samples=480000]")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def _frontend(**changes):
     )
 
 
-FIXED = jaxspec.presets.preset("log_mel", sample_rate=4000)
+FIXED = jaxspec.presets.get("log_mel", sample_rate=4000)
 CASES = {
     "all": (_frontend(), "all"),
     "one stage": (_frontend(), ("filterbank",)),

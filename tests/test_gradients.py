@@ -59,6 +59,7 @@ def _learnable(layout):
 
 FUNCTIONS = {
     "preemphasis": jaxspec.preemphasis,
+    "dither": lambda x: jaxspec.dither(x, key=jax.random.key(0), level=0.1),
     "pad": partial(jaxspec.pad, before=30, after=40),
     "frame": partial(jaxspec.frame, frame_length=256, hop_length=100),
     "overlap_add": lambda x: jaxspec.overlap_add(x.reshape(12, 100), hop_length=30),

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 
 import jaxspec
 from jaxspec import FrontEnd, plotting, stages
-from jaxspec.presets import PRESETS, preset
+from jaxspec.presets import basic, get
 
 RATE = 16000
 
@@ -78,7 +78,7 @@ def test_a_long_clip_is_averaged_in_time_and_keeps_its_extent():
 
 
 def test_ticks_of_mel_bands_are_octaves_at_interpolated_rows():
-    frontend = preset("log_mel")
+    frontend = get("log_mel")
     hz = frontend.frequencies()
     ax = plotting.plot_frontend(frontend, tone(440)).axes[1]
     found = ticks(ax.yaxis)
@@ -110,7 +110,7 @@ def test_ticks_of_frequencies_out_of_order_are_those_of_their_rows():
 def test_ticks_do_not_overlap_in_small_axes():
     figure = Figure(figsize=(4, 2), layout="constrained")
     ax = figure.subplots()
-    hz = preset("log_mel", sample_rate=48000).frequencies()
+    hz = get("log_mel", sample_rate=48000).frequencies()
     plotting.plot_features(np.zeros((9, 80)), frequencies=hz, ax=ax)
     figure.draw_without_rendering()
     heights = ax.transData.transform([(0, place) for place in ax.get_yticks()])[:, 1]
@@ -192,9 +192,9 @@ def test_wrong_features(features, options, message):
 # Front-ends.
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", basic.__all__)
 def test_every_preset_has_a_picture(name):
-    figure = plotting.plot_frontend(preset(name), tone(1000), sample_rate=RATE, title="a $ b $")
+    figure = plotting.plot_frontend(get(name), tone(1000), sample_rate=RATE, title="a $ b $")
     waveform, features, bar = figure.axes[:3]
     assert waveform.get_title() == "a $ b $"
     assert waveform.get_ylabel() == "amplitude"
@@ -210,14 +210,14 @@ def test_every_preset_has_a_picture(name):
 @pytest.mark.parametrize("hz", [1000, 4000])
 @pytest.mark.parametrize("name", ["spectrogram", "log_mel", "gammatone", "learnable_mel"])
 def test_a_tone_is_brightest_at_its_tick(name, hz):
-    ax = plotting.plot_frontend(preset(name), tone(hz), sample_rate=RATE).axes[1]
+    ax = plotting.plot_frontend(get(name), tone(hz), sample_rate=RATE).axes[1]
     assert abs(brightest_row(ax) - ticks(ax.yaxis)[f"{hz // 1000}k"]) <= 0.75
 
 
 def test_a_click_is_brightest_at_its_time():
     x = np.zeros(RATE, np.float32)
     x[4000] = 1
-    image = plotting.plot_frontend(preset("log_mel"), x).axes[1].images[0]
+    image = plotting.plot_frontend(get("log_mel"), x).axes[1].images[0]
     left, right, _, _ = image.get_extent()
     values = np.asarray(image.get_array()).mean(axis=0)
     width = (right - left) / len(values)
@@ -227,7 +227,7 @@ def test_a_click_is_brightest_at_its_time():
 
 def test_the_time_of_the_first_sample_moves_both_axes():
     x = tone(440, seconds=0.25)
-    upper, lower, _ = plotting.plot_frontend(preset("log_mel"), x, start=2.0).axes
+    upper, lower, _ = plotting.plot_frontend(get("log_mel"), x, start=2.0).axes
     assert lower.get_xlim() == (2.0, 2.25)
     assert lower.images[0].get_extent()[0] == pytest.approx(1.995)
     assert upper.lines[0].get_xdata()[0] == 2.0
@@ -294,7 +294,7 @@ def test_other_features_keep_their_values_and_name(compression, label):
 
 @pytest.mark.parametrize("last", [(), (stages.Lifter(),), (stages.Lifter(), stages.Deltas())])
 def test_coefficient_0_is_a_curve_of_its_own(last):
-    frontend = FrontEnd(*preset("mfcc").stages, *last)
+    frontend = FrontEnd(*get("mfcc").stages, *last)
     x = tone(700) * np.linspace(0, 1, RATE // 2, dtype=np.float32)
     figure = plotting.plot_frontend(frontend, x)
     expected = np.asarray(frontend(jnp.asarray(x)))
@@ -319,7 +319,7 @@ def test_a_single_coefficient_is_a_picture():
 
 
 def test_trained_parameters_are_drawn():
-    frontend = preset("learnable_mel")
+    frontend = get("learnable_mel")
     params = frontend.init(jax.random.key(0))
     moved = jax.tree.map(lambda leaf: leaf + jnp.linspace(-1, 1, len(leaf)), params)
     start, trained = (
@@ -332,7 +332,7 @@ def test_trained_parameters_are_drawn():
 
 
 def test_silence_has_a_picture():
-    figure = plotting.plot_frontend(preset("log_mel"), np.zeros(RATE))
+    figure = plotting.plot_frontend(get("log_mel"), np.zeros(RATE))
     assert figure.axes[0].get_ylim() == (-1, 1)
     assert figure.axes[1].images[0].get_clim() == pytest.approx((-101, -99))
 
@@ -340,7 +340,7 @@ def test_silence_has_a_picture():
 def test_a_long_waveform_is_drawn_by_its_range():
     x = np.zeros(30 * RATE, np.float32)
     x[100] = 0.5  # a single sample must not be lost
-    figure = plotting.plot_frontend(preset("log_mel"), x)
+    figure = plotting.plot_frontend(get("log_mel"), x)
     assert not figure.axes[0].lines
     vertices = figure.axes[0].collections[0].get_paths()[0].vertices
     assert vertices[:, 1].max() == 0.5
@@ -348,18 +348,18 @@ def test_a_long_waveform_is_drawn_by_its_range():
 
 def test_a_figure_is_used_and_returned():
     figure = Figure(layout="constrained")
-    assert plotting.plot_frontend(preset("log_mel"), tone(440), figure=figure) is figure
+    assert plotting.plot_frontend(get("log_mel"), tone(440), figure=figure) is figure
     assert len(figure.axes) == 3
 
 
 @pytest.mark.parametrize(
     ("frontend", "x", "options", "message"),
     [
-        (preset("log_mel"), np.zeros((2, 800)), {}, r"one clip \(samples,\).*shape \(2, 800\)"),
+        (get("log_mel"), np.zeros((2, 800)), {}, r"one clip \(samples,\).*shape \(2, 800\)"),
         (FrontEnd(*BANK[:1]), np.zeros(800), {"sample_rate": RATE}, "from waveform to spectrum"),
         (FrontEnd(*BANK[:2]), np.zeros(800), {}, "sample_rate must be given"),
         (
-            preset("log_mel"),
+            get("log_mel"),
             np.zeros(800),
             {"sample_rate": 8000},
             "that of the stages.*=8000 and 16000",
@@ -384,7 +384,7 @@ def test_wrong_clips(frontend, x, options, message):
     "draw",
     [
         lambda: plotting.plot_features(np.zeros((3, 2))),
-        lambda: plotting.plot_frontend(preset("log_mel"), np.zeros(800)),
+        lambda: plotting.plot_frontend(get("log_mel"), np.zeros(800)),
         lambda: plotting.plot_filterbank(np.zeros((9, 2)), sample_rate=RATE, n_fft=16),
         lambda: plotting.plot_window(np.ones(4)),
     ],

@@ -57,6 +57,7 @@ def lengths(dtype):
 TABLE = [
     ("pcm_to_float", jaxspec.pcm_to_float, samples),
     ("preemphasis", jaxspec.preemphasis, waveform),
+    ("dither", lambda x: jaxspec.dither(x, key=jax.random.key(0), level=0.0), waveform),
     ("preemphasis", lambda x: jaxspec.preemphasis(x, first="librosa"), waveform),
     ("preemphasis", lambda x: jaxspec.preemphasis(x[..., 1:], previous=x[..., 0]), waveform),
     ("num_frames", lambda n: jaxspec.num_frames(n, **FRAMES), lengths),

@@ -115,7 +115,7 @@ def _while_loops(text):
 
 
 def test_the_tiled_program_has_a_loop_and_no_framed_copy():
-    frontend = jaxspec.presets.preset("log_mel")
+    frontend = jaxspec.presets.get("log_mel")
     x = jax.ShapeDtypeStruct((160_000,), jnp.float32)
 
     def lowered(tile_frames):
@@ -136,7 +136,7 @@ def test_the_tiled_program_has_a_loop_and_no_framed_copy():
 
 @pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
 def test_lowers_for_every_platform(platform):
-    frontend = jaxspec.presets.preset("log_mel")
+    frontend = jaxspec.presets.get("log_mel")
 
     def loss(x):
         return jnp.sum(frontend(x) ** 2)

@@ -1,10 +1,11 @@
-"""The steps of a front-end as stages: one class for each pure function.
+"""The steps of a front-end as stages: one class for each pure function, and small ones beside them.
 
 See `jaxspec.stage` for the protocol. Every class is a frozen dataclass whose fields are the
-keyword arguments of the function of the same name.
+keyword arguments of the function of the same name, where there is one.
 """
 
 from jaxspec.stages.bands import Filterbank as Filterbank
+from jaxspec.stages.branches import Beside as Beside
 from jaxspec.stages.cepstrum import DCT as DCT
 from jaxspec.stages.cepstrum import Deltas as Deltas
 from jaxspec.stages.cepstrum import Lifter as Lifter
@@ -14,24 +15,93 @@ from jaxspec.stages.compression import Log1p as Log1p
 from jaxspec.stages.compression import Log10 as Log10
 from jaxspec.stages.compression import PowerToDb as PowerToDb
 from jaxspec.stages.compression import Root as Root
+from jaxspec.stages.frames import RFFT as RFFT
+from jaxspec.stages.frames import Frame as Frame
+from jaxspec.stages.frames import FramePreEmphasis as FramePreEmphasis
+from jaxspec.stages.frames import LogEnergy as LogEnergy
+from jaxspec.stages.frames import RealParts as RealParts
+from jaxspec.stages.frames import RemoveFrameMean as RemoveFrameMean
+from jaxspec.stages.frames import Window as Window
+from jaxspec.stages.gain_control import PCAN as PCAN
 from jaxspec.stages.gain_control import PCEN as PCEN
+from jaxspec.stages.layout import Channels as Channels
+from jaxspec.stages.layout import DropFrames as DropFrames
+from jaxspec.stages.layout import FitFrames as FitFrames
+from jaxspec.stages.layout import PadFrames as PadFrames
+from jaxspec.stages.layout import Splice as Splice
+from jaxspec.stages.layout import Stack as Stack
+from jaxspec.stages.layout import WholeFrames as WholeFrames
+from jaxspec.stages.layout import ZeroFrames as ZeroFrames
+from jaxspec.stages.padding import FitLength as FitLength
+from jaxspec.stages.padding import MaskPadding as MaskPadding
+from jaxspec.stages.padding import Pad as Pad
+from jaxspec.stages.padding import PadAt as PadAt
+from jaxspec.stages.padding import PadToMultiple as PadToMultiple
+from jaxspec.stages.padding import Repeat as Repeat
+from jaxspec.stages.padding import Trim as Trim
 from jaxspec.stages.spectrum import STFT as STFT
 from jaxspec.stages.spectrum import Power as Power
+from jaxspec.stages.values import Abs as Abs
+from jaxspec.stages.values import Affine as Affine
+from jaxspec.stages.values import Clip as Clip
+from jaxspec.stages.values import FloorFromMax as FloorFromMax
+from jaxspec.stages.values import LnFromMin as LnFromMin
+from jaxspec.stages.values import Normalize as Normalize
+from jaxspec.stages.values import Replace as Replace
+from jaxspec.stages.values import Sqrt as Sqrt
 from jaxspec.stages.waveform import PreEmphasis as PreEmphasis
+from jaxspec.stages.waveform import RemoveMean as RemoveMean
+from jaxspec.stages.waveform import Scale as Scale
+from jaxspec.stages.waveform import ScaleToRange as ScaleToRange
 
 __all__ = [
     "DCT",
+    "PCAN",
     "PCEN",
+    "RFFT",
     "STFT",
+    "Abs",
+    "Affine",
     "AmplitudeToDb",
+    "Beside",
+    "Channels",
+    "Clip",
     "Deltas",
+    "DropFrames",
     "Filterbank",
+    "FitFrames",
+    "FitLength",
+    "FloorFromMax",
+    "Frame",
+    "FramePreEmphasis",
     "Lifter",
     "Ln",
+    "LnFromMin",
     "Log1p",
     "Log10",
+    "LogEnergy",
+    "MaskPadding",
+    "Normalize",
+    "Pad",
+    "PadAt",
+    "PadFrames",
+    "PadToMultiple",
     "Power",
     "PowerToDb",
     "PreEmphasis",
+    "RealParts",
+    "RemoveFrameMean",
+    "RemoveMean",
+    "Repeat",
+    "Replace",
     "Root",
+    "Scale",
+    "ScaleToRange",
+    "Splice",
+    "Sqrt",
+    "Stack",
+    "Trim",
+    "WholeFrames",
+    "Window",
+    "ZeroFrames",
 ]

@@ -1,4 +1,4 @@
-"""PCEN as a stage, fixed or learned."""
+"""PCEN as a stage, fixed or learned, and PCAN."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
-from jaxspec.gain_control import STARTS, pcen, starting_level
+from jaxspec.gain_control import (
+    PCAN_BOUNDS,
+    STARTS,
+    check_taps,
+    frames_before,
+    pcan,
+    pcen,
+    pcen_of_windows,
+    starting_level,
+)
 from jaxspec.learning import Names, check_learn, learned_names
 from jaxspec.parametrize import interval, positive
-from jaxspec.stage import Carry, Params, Reach, Stage
+from jaxspec.stage import Carry, Length, Params, Reach, Stage
 
-__all__ = ["PCEN"]
+__all__ = ["PCAN", "PCEN"]
 
 _NAMES = ("gain", "bias", "power", "smoothing")
 # Learned values stay inside these; the bias inside its start times or divided by 1e4.
@@ -32,6 +41,7 @@ class PCEN(Stage):
         ones keep to gain in (0, 1), power in (0.01, 1), smoothing in (0.0001, 0.9999) and bias
         within a factor of 1e4 of its start, whatever the parameters, which are 0 at the start.
       n_bands: number of bands, each with parameters of its own; ``None``: all bands share one.
+      taps: as in `jaxspec.pcen`: with it, a frame sees the ``taps - 1`` frames before it, else all.
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxspec
@@ -54,6 +64,7 @@ class PCEN(Stage):
     start: str = "first"
     learn: Names = ()
     n_bands: int | None = None
+    taps: int | None = None
 
     def __post_init__(self) -> None:
         self._set(
@@ -65,6 +76,8 @@ class PCEN(Stage):
             learn=check_learn(self.learn, _NAMES, "PCEN"),
         )
         check_choice("start", self.start, STARTS)
+        if self.taps is not None:
+            self._set(taps=check_taps(self.taps, start=self.start))
         for name in learned_names(self.learn, _NAMES):
             value = getattr(self, name)
             low, high = _BOUNDS.get(name, (0.0, float("inf")))
@@ -83,7 +96,7 @@ class PCEN(Stage):
 
     @property
     def reach(self) -> Reach:
-        return Reach(past=True)
+        return Reach(past=True) if self.taps is None else Reach(before=self.taps - 1)
 
     def channels(self, n: int | None) -> int | None:
         if self.n_bands is not None and n is not None:
@@ -105,9 +118,65 @@ class PCEN(Stage):
                 values[name] = interval(z, start=values[name], low=low, high=high)
         return values
 
+    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
+        if self.taps is None or x.shape[-2] == 0:
+            return x
+        return frames_before(x, n=self.taps - 1)
+
     def initial_carry(self, params: Params, x: jax.Array) -> Carry:
-        return starting_level(x, start=self.start)
+        return starting_level(x, start=self.start) if self.taps is None else None
 
     def advance(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
-        y, level = pcen(x, **self.values(params), eps=self.eps, level=carry, return_level=True)
+        values = self.values(params)
+        if self.taps is not None:
+            return None, pcen_of_windows(x, **values, eps=self.eps, taps=self.taps)
+        y, level = pcen(x, **values, eps=self.eps, level=carry, return_level=True)
+        return level, y
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PCAN(Stage):
+    """Noise suppression and automatic gain control of TensorFlow's micro front-end, in floats.
+
+    The noise of every channel is estimated by smoothing from 0 on, with one number for even
+    channels and another for odd ones, and taken off; what is left is divided by a power of the
+    estimate. The result is ``r ** 2 / 4`` below ``r = 2``, and ``r - 1`` above.
+
+    Args:
+      smoothing_even, smoothing_odd: of channels 0, 2, … and 1, 3, …; above 0 and at most 1.
+      min_remaining: the share of a value that is left at least, in [0, 1].
+      strength: the power of the estimate, at least 0.
+      offset: added to the estimate, above 0. The scale of the magnitudes matters: the default is
+        for 16-bit samples.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxspec
+      >>> jaxspec.stages.PCAN()(jnp.array([[1000.0, 1000.0], [10.0, 10.0]])).round(1)
+      Array([[10.7,  7.6],
+             [ 0. ,  0. ]], dtype=float32)
+    """
+
+    takes = "features"
+    gives = "features"
+
+    smoothing_even: float = 409 / 16384
+    smoothing_odd: float = 983 / 16384
+    min_remaining: float = 819 / 16384
+    strength: float = 0.95
+    offset: float = 80.0
+
+    def __post_init__(self) -> None:
+        for name, bounds in PCAN_BOUNDS.items():
+            self._set(**{name: check_number(name, getattr(self, name), **bounds)})
+
+    @property
+    def reach(self) -> Reach:
+        return Reach(past=True)
+
+    def initial_carry(self, params: Params, x: jax.Array) -> Carry:
+        return jnp.zeros_like(x[..., 0, :])
+
+    def advance(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+        options = {name: getattr(self, name) for name in PCAN_BOUNDS}
+        y, level = pcan(x, level=carry, **options)
         return level, y

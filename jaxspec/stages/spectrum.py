@@ -14,8 +14,7 @@ from jaxspec.framing import num_frames
 from jaxspec.polar import power
 from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad, check_padding
 from jaxspec.stage import Length, Params, Reach, Stage
-from jaxspec.table import Table
-from jaxspec.windows import WindowLike, window, window_in_frame
+from jaxspec.windows import WindowLike, held, window_in_frame
 
 __all__ = ["STFT", "Power"]
 
@@ -59,10 +58,7 @@ class STFT(Stage):
         check_padding(self.center, self.pad_mode)
         check_choice("normalized", self.normalized, NORMALIZATIONS)
         check_method(self.method, self.precision)
-        if isinstance(self.window, Table | np.ndarray | jax.Array | list) or callable(self.window):
-            values = window(self.window, win_length, periodic=self.periodic)  # type: ignore[arg-type]
-            self._set(window=Table(values))
-        self.window_table()  # an unknown name is refused here, not at the first call
+        self._set(window=held(self.window, win_length, periodic=self.periodic))
 
     def window_table(self) -> np.ndarray:
         """The window in its frame, float64 ``(n_fft,)``."""
@@ -81,6 +77,10 @@ class STFT(Stage):
             after=self.n_fft - before - 1,
             clip=self.center and self.pad_mode == "wrap",
         )
+
+    @property
+    def middle(self) -> float:
+        return 0 if self.center else self.n_fft // 2
 
     def channels(self, n: int | None) -> int:
         return self.n_fft // 2 + 1
