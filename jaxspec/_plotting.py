@@ -13,6 +13,7 @@ from jaxspec._checks import check_positive_int
 from jaxspec.framing import fft_frequencies
 from jaxspec.frontend import FrontEnd
 from jaxspec.scales import hz_to_scale
+from jaxspec.stage import Stage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,17 +88,39 @@ def as_bank(
 # Values.
 
 
+_KEEP_THE_UNIT = (
+    stages.Filterbank, stages.Lifter, stages.Deltas, stages.Clip, stages.FloorFromMax,
+    stages.Replace, stages.Channels, stages.Stack, stages.Splice, stages.DropFrames,
+    stages.ZeroFrames, stages.FitFrames, stages.PadFrames, stages.WholeFrames,
+)  # fmt: skip
+
+
+def _steps(frontend: FrontEnd) -> list[Stage]:
+    """The stages, those of a front-end inside of another one by one."""
+    steps: list[Stage] = []
+    for stage in frontend.stages:
+        inner = stage.frontend if isinstance(stage, stages.MaskPadding) else None
+        steps += _steps(inner) if isinstance(inner, FrontEnd) else [stage]
+    return steps
+
+
 def in_db(frontend: FrontEnd, features: np.ndarray) -> tuple[np.ndarray, str]:
     """Features in dB with the label ``"dB"`` where they are one, else as they are.
 
     The rule is stated in `jaxspec.plotting.plot_frontend`.
     """
     exponent, unit = 2.0, "linear"
-    for stage in frontend.stages:
+    for stage in _steps(frontend):
         if isinstance(stage, stages.Power):
             exponent = stage.exponent
+        elif isinstance(stage, stages.Sqrt) and unit == "linear":
+            exponent /= 2
         elif isinstance(stage, stages.PowerToDb):
             unit = "dB"
+        elif isinstance(stage, stages.Affine):
+            unit = f"scaled {unit}"
+        elif isinstance(stage, stages.Normalize):
+            unit = f"normalised {unit}"
         elif isinstance(stage, stages.Log10):  # before Ln, of which it is one
             unit = "log10" if unit == "linear" else f"log10 of {unit}"
         elif isinstance(stage, stages.Ln):
@@ -106,10 +129,7 @@ def in_db(frontend: FrontEnd, features: np.ndarray) -> tuple[np.ndarray, str]:
             unit = "PCEN"
         elif isinstance(stage, stages.DCT):
             unit = "coefficient"
-        elif not isinstance(
-            stage, stages.PreEmphasis | stages.STFT | stages.Filterbank | stages.Lifter
-            | stages.Deltas,
-        ):  # fmt: skip
+        elif stage.gives == "features" and not isinstance(stage, _KEEP_THE_UNIT):
             unit = stage.name.replace("_", " ")
     if unit == "linear":
         return 20 / exponent * np.log10(np.maximum(features, _DB_FLOOR)), "dB"

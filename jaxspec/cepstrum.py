@@ -203,6 +203,8 @@ def delta_edges(x: jax.Array, *, width: int, length: jax.Array | int | None = No
     With ``length``, which may be traced, it is the first so many frames.
     """
     half = width // 2
+    if x.shape[-2] == 0:  # no frame to repeat
+        return x
     if length is not None:
         return pad_first(
             x, length=length, before=half, after=half, pad_mode="edge", axis=x.ndim - 2

@@ -65,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings(record=True) as caught:
             COMMANDS[options.command].run(options)
+    except BrokenPipeError:  # whoever reads has read enough
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
     except (ValueError, TypeError, ImportError, OSError) as error:
         print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -240,31 +243,33 @@ def _warn_of_a_short_part(
 # jaxspec presets
 
 
-def _add_no_options(parser: argparse.ArgumentParser) -> None:
-    pass
+def _add_presets_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="tell all about this one")
 
 
-def _presets(options: argparse.Namespace) -> None:
-    from jaxspec.presets import PRESETS
+def _presets(chosen: argparse.Namespace) -> None:
+    from jaxspec.presets import PRESETS, get
 
+    if chosen.name:
+        frontend = get(chosen.name)
+        print(inspect.getdoc(PRESETS[chosen.name].function), frontend, sep="\n\n")
+        return
     width = max(map(len, PRESETS))
     for name, preset in PRESETS.items():
         rate = f"{preset.sample_rate / 1000:g} kHz" if preset.sample_rate else "any rate"
         sentence = (preset.function.__doc__ or "").partition("\n")[0].removesuffix(".")
-        defaults = {
-            option: parameter.default
-            for option, parameter in inspect.signature(preset.function).parameters.items()
-            if preset.sample_rate or option != "sample_rate"
-        }
-        listed = "".join(f", {option}={value!r}" for option, value in defaults.items())
-        print(f"{name:<{width}}  {rate:>9}  {sentence}" + (listed and f" [{listed[2:]}]"))
+        options = inspect.signature(preset.function).parameters
+        listed = ", ".join(options)
+        print(f"{name:<{width}}  {rate:>9}  {sentence}" + (listed and f" [{listed}]"))
 
 
 COMMANDS: dict[str, Command] = {
     "plot": Command(
         "Draw the waveform of an audio file and its features", _add_plot_options, _plot
     ),
-    "presets": Command("List the named front-ends", _add_no_options, _presets),
+    "presets": Command(
+        "List the named front-ends, or tell about one", _add_presets_options, _presets
+    ),
 }
 
 

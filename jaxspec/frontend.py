@@ -44,6 +44,7 @@ class FrontEnd(Stage):
         same up to rounding. ``None``: as many as suit the platform. From the waveform to the first
         stage that needs all earlier frames or the whole clip, long signals are evaluated in such
         tiles, forward and backward, so that memory is input + output + a few tiles.
+      sample_rate: Hz, where no stage states it: what `frame_times` and `frequencies` go by.
 
     Parameters are a dictionary with one entry for each stage that has any, under the stage's
     name: its class name in snake case (``"filterbank"``, ``"pcen"``), with ``_2``, ``_3``, …
@@ -53,7 +54,7 @@ class FrontEnd(Stage):
       TypeError: if something is not a stage.
       ValueError: if two stages do not fit together: one gives a spectrum and the next takes
         features, the numbers of channels differ, or they state different sample rates or FFT
-        lengths; for ``tile_frames`` below 1.
+        lengths, or another than ``sample_rate``; for ``tile_frames`` below 1.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -75,22 +76,40 @@ class FrontEnd(Stage):
 
     stages: tuple[Stage, ...]
     tile_frames: int | None = None
+    sample_rate: float | None = None
 
     # dataclasses.replace and from_dict give the stages by name, people one after the other.
     def __init__(
-        self, *args: Stage, stages: tuple[Stage, ...] = (), tile_frames: int | None = None
+        self,
+        *args: Stage,
+        stages: tuple[Stage, ...] = (),
+        tile_frames: int | None = None,
+        sample_rate: float | None = None,
     ) -> None:
         flat: list[Stage] = []
         for stage in (*args, *stages):
             if not isinstance(stage, Stage):
                 raise TypeError(f"a front-end is made of stages, got {stage!r}")
             flat.extend(stage.stages if isinstance(stage, FrontEnd) else [stage])
+            if isinstance(stage, FrontEnd) and sample_rate is None:
+                sample_rate = stage.sample_rate
         if not flat:
             raise ValueError("a front-end needs at least one stage, got none")
         if tile_frames is not None:
             tile_frames = check_positive_int("tile_frames", tile_frames)
         self._set(stages=tuple(flat), tile_frames=tile_frames)
         self._check_fit()
+        stated = self._stated_rate()
+        if sample_rate is None:
+            sample_rate = stated
+        else:
+            sample_rate = check_number("sample_rate", sample_rate, above=0)
+            if stated not in (None, sample_rate):
+                raise ValueError(
+                    f"sample_rate must be that of the stages or left out, got "
+                    f"sample_rate={sample_rate:g} and {stated:g} in the stages"
+                )
+        self._set(sample_rate=sample_rate)
 
     def _check_fit(self) -> None:
         kind, channels = self.stages[0].takes, None
@@ -114,6 +133,8 @@ class FrontEnd(Stage):
         lines = "".join(f"    {stage!r},\n" for stage in self.stages)
         if self.tile_frames is not None:
             lines += f"    tile_frames={self.tile_frames},\n"
+        if self.sample_rate != self._stated_rate():
+            lines += f"    sample_rate={self.sample_rate},\n"
         return f"FrontEnd(\n{lines})"
 
     # What the chain declares.
@@ -173,10 +194,33 @@ class FrontEnd(Stage):
           >>> frontend.replace("power", exponent=1.0)["power"]
           Power(exponent=1.0)
         """
+        if not changes:
+            raise ValueError(
+                f"replace must change something of {name!r}, got no changes; without({name!r}) "
+                f"leaves it out"
+            )
         changed = dataclasses.replace(self[name], **changes)  # type: ignore[type-var]
         place = self.names.index(name)
-        stages = (*self.stages[:place], changed, *self.stages[place + 1 :])
-        return type(self)(stages=stages, tile_frames=self.tile_frames)
+        return self._of((*self.stages[:place], changed, *self.stages[place + 1 :]))
+
+    def without(self, *names: str) -> Self:
+        """The front-end with some stages left out.
+
+        Example:
+          >>> import jaxspec
+          >>> frontend = jaxspec.presets.get("whisper_80").without("fit_length")
+          >>> frontend.length(16000)
+          100
+        """
+        for name in names:
+            check_choice("name", name, self.names)
+        kept = (s for n, s in zip(self.names, self.stages, strict=True) if n not in names)
+        return self._of(tuple(kept))
+
+    def _of(self, stages: tuple[Stage, ...]) -> Self:
+        """This front-end with other stages."""
+        own = self.sample_rate if self._stated_rate() is None else None
+        return type(self)(stages=stages, tile_frames=self.tile_frames, sample_rate=own)
 
     # What the chain computes.
 
@@ -237,10 +281,14 @@ class FrontEnd(Stage):
 
     # What its axes mean.
 
-    @property
-    def sample_rate(self) -> float | None:
+    def _stated_rate(self) -> float | None:
         """Hz, as far as a stage states it."""
-        return next((s.sample_rate for s in self.stages if hasattr(s, "sample_rate")), None)
+        for stage in self.stages:
+            inner = stage.frontend if isinstance(stage, MaskPadding) else stage
+            rate = getattr(inner, "sample_rate", None)
+            if rate is not None:
+                return rate
+        return None
 
     def frame_times(self, n_frames: int, *, sample_rate: float | None = None) -> np.ndarray:
         """The time in seconds of the middle of every frame, float64 ``(n_frames,)``.

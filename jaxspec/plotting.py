@@ -193,10 +193,13 @@ def plot_frontend(
     if title is not None:
         upper.set_title(title, parse_math=False)  # names of files may hold dollars
     times = start + frontend.frame_times(len(shown), sample_rate=rate)
+    hz = frontend.frequencies(params, sample_rate=rate)
+    if hz is not None and len(hz) > 1 and hz[0] > hz[-1]:  # channels from high to low
+        shown, hz = shown[:, ::-1], hz[::-1]
     plot_features(
         shown,
         times=times,
-        frequencies=frontend.frequencies(params, sample_rate=rate),
+        frequencies=hz,
         ax=lower,
         label=label,
         value_range=shown_range(shown[:, 1:], label) if with_curve else None,

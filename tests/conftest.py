@@ -6,6 +6,13 @@ import pytest
 from jaxspec import pieces
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_programs():
+    """Compiled programs are forgotten after each module: thousands of them fill the memory."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64():
     """float64 is float64 inside the test, and Python floats become float64."""

@@ -646,7 +646,7 @@ def test_a36_the_scale_of_kaldi_is_said_and_never_guessed():
     plain = jaxspec.presets.get("kaldi_fbank", n_mels=23, scale=1)
     y = np.asarray(scaled(f32(x)))
     assert y.shape == (48, 23)
-    assert y.mean() == pytest.approx(11.3812, abs=1e-4)
+    assert y.mean() == pytest.approx(11.3812, abs=3e-4)
     assert y[20, [0, 3, 9, 20]] == pytest.approx([9.9068, 24.2496, 6.0036, 3.1901], abs=2e-3)
     assert np.allclose(plain(f32(x * 32768)), y, atol=1e-4)
     assert np.median(y - plain(f32(x))) == pytest.approx(20.7944, abs=2e-3)

@@ -253,7 +253,7 @@ CASES = {
                                lambda: stages.PreEmphasis(first="librosa")),
     "table NaN": (ValueError, "finite values", lambda: jaxspec.Table([np.nan])),
     "table complex": (TypeError, "real", lambda: jaxspec.Table([1j])),
-    "preset": (ValueError, "name must be one of 'spectrogram'.*got name='mel'",
+    "preset": (ValueError, "name must be one of the .*names.., got name='mel'.*did you mean",
                lambda: jaxspec.presets.get("mel")),
     "split": (ValueError, "'c' names no parameter; there are a/b",
               lambda: jaxspec.split({"a": {"b": 1}}, ("c",))),
@@ -393,10 +393,20 @@ CASES = {
                            lambda: jaxspec.dither(X, key=None, level=1)),
     "preset option": (ValueError, "n_samples must be an int >= 1, got n_samples=0",
                       lambda: jaxspec.presets.get("whisper_80", n_samples=0)),
-    "preset without option": (TypeError, "n_samples", lambda: jaxspec.presets.get(
-        "vocos", n_samples=0)),
+    "preset without option": (TypeError, "vocos has no option 'n_samples', it has none",
+                              lambda: jaxspec.presets.get("vocos", n_samples=0)),
     "rate of a preset": (ValueError, "name must be one of .*got name='mel'",
                          lambda: jaxspec.presets.sample_rate("mel")),
+    "preset in other letters": (ValueError, "did you mean hifigan", lambda: jaxspec.presets.get(
+        "HiFi-GAN")),
+    "rate of a front-end": (ValueError, "sample_rate must be that of the stages.*=8000 and 16000",
+                            lambda: FrontEnd(stages.Filterbank(n_bands=4, **BANK),
+                                             sample_rate=8000)),
+    "nothing left": (ValueError, "at least one stage", lambda: FrontEnd(stages.Ln()).without("ln")),
+    "no such stage": (ValueError, "name must be one of 'ln'", lambda: FrontEnd(
+        stages.Ln()).without("pad")),
+    "no change": (ValueError, "replace must change something", lambda: FrontEnd(
+        stages.Ln()).replace("ln")),
     "missing field": (ValueError, "a STFT needs n_fft; got hop_length",
                       lambda: jaxspec.stage_from_dict({"stage": "STFT", "hop_length": 4})),
     "other sample rate": (ValueError, "sample_rate must be that of the stages.*=8000 and 16000",

@@ -278,6 +278,8 @@ def test_logarithms_of_magnitude_are_drawn_in_db(compression):
     ("compression", "label"),
     [
         ((stages.Root(),), "root"),
+        ((stages.Log10(), stages.FloorFromMax(span=8), stages.Affine(scale=2)), "scaled log10"),
+        ((stages.Ln(), stages.Normalize(), stages.ZeroFrames(last=1)), "normalised ln"),
         ((stages.Log1p(),), "log1p"),
         ((stages.PCEN(), stages.Ln()), "ln of PCEN"),
         ((stages.Root(), stages.Log10()), "log10 of root"),

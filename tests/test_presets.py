@@ -5,6 +5,7 @@ is written by ``python tests/test_presets.py`` and checked here.
 """
 
 import functools
+import inspect
 import math
 import pathlib
 import re
@@ -192,7 +193,7 @@ def _row(preset):
     lines = []
     for (dtype, reference), error in sorted(worst.items(), reverse=True):
         first = not lines
-        name = f"`{preset}` | {rate} | {frontend.channels(None)}" if first else " | | "
+        name = f"`{preset}` | {rate} | {frontend.channels(None)}" if first else " |  | "
         lines.append(f"| {name} | {reference} | {dtype} | {_rounded_up(error, dtype)} |")
     return lines
 
@@ -215,27 +216,46 @@ def _table():
     return "\n".join(lines) + "\n"
 
 
-BEGIN, END = "<!-- table of presets: begin -->\n", "<!-- table of presets: end -->\n"
+def _list():
+    lines = ["| preset | | Hz | options |", "|---|---|---|---|"]
+    for name, preset in presets.PRESETS.items():
+        sentence = " ".join(preset.function.__doc__.partition("\n\n")[0].split())
+        options = ", ".join(
+            f"`{option}`" for option in inspect.signature(preset.function).parameters
+        )
+        rate = preset.sample_rate or "any"
+        lines.append(f"| `{name}` | {sentence.replace('``', '`')} | {rate} | {options} |")
+    return "\n".join(lines) + "\n"
 
 
-def _committed():
-    text = PAGE.read_text()
-    return text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
+def _between(what):
+    """The page before, inside of and after the markers of a part."""
+    begin, end = (f"<!-- {what} of presets: {place} -->\n" for place in ("begin", "end"))
+    before, _, rest = PAGE.read_text().partition(begin)
+    inside, _, after = rest.partition(end)
+    return before + begin, inside, end + after
+
+
+def test_the_docs_say_what_every_preset_is_for():
+    assert _between("list")[1] == _list()
 
 
 def test_the_docs_list_every_preset():
     """Names, rates and references are those of the goldens, and the differences still hold."""
-    rows = [line.split(" | ") for line in _committed().splitlines()[2:]]
-    listed = [row[0].strip("| `") for row in rows if row[0].strip("| `")]
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in _between("table")[1].splitlines()[2:]
+    ]
+    listed = [row[0] for row in rows if row[0]]
     assert listed == list(MODELS)
     references = {(golden.reference, golden.dtype) for golden in GOLDENS}
     assert {(row[3], row[4]) for row in rows} == references
     for row in rows:
-        bound = float(row[5].strip("< |"))
+        bound = float(row[5].strip("< "))
         assert bound <= (1e-9 if row[4] == "float64" else math.inf)
 
 
 if __name__ == "__main__":
-    page = PAGE.read_text()
-    start, stop = page.index(BEGIN) + len(BEGIN), page.index(END)
-    PAGE.write_text(page[:start] + _table() + page[stop:])
+    for what, text in (("list", _list()), ("table", _table())):
+        before, _, after = _between(what)
+        PAGE.write_text(before + text + after)

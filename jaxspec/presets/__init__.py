@@ -6,11 +6,13 @@ Each is a function without side effects that returns a `jaxspec.FrontEnd` value,
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from typing import Any
 
-from jaxspec._checks import check_choice
 from jaxspec.frontend import FrontEnd
 from jaxspec.presets._registry import PRESETS as PRESETS
+from jaxspec.presets._registry import Preset
 from jaxspec.presets.basic import *  # noqa: F403
 from jaxspec.presets.kaldi import *  # noqa: F403
 from jaxspec.presets.nemo import *  # noqa: F403
@@ -51,8 +53,16 @@ def get(name: str, **options: Any) -> FrontEnd:
       >>> jaxspec.presets.get("log_mel", sample_rate=8000)(jnp.zeros(8000)).shape
       (101, 80)
     """
-    check_choice("name", name, names())
-    return PRESETS[name].function(**options)
+    function = _known(name).function
+    own = inspect.signature(function).parameters
+    unknown = [option for option in options if option not in own]
+    if unknown:
+        raise TypeError(
+            f"{name} has no option {unknown[0]!r}, it has {', '.join(own) or 'none'}; change other "
+            f"choices of its stages with FrontEnd.replace, as in "
+            f'get({name!r}).replace("stft", window="hamming")'
+        )
+    return function(**options)
 
 
 def sample_rate(name: str) -> int | None:
@@ -68,5 +78,18 @@ def sample_rate(name: str) -> int | None:
       >>> import jaxspec
       >>> jaxspec.presets.sample_rate("log_mel")
     """
-    check_choice("name", name, names())
-    return PRESETS[name].sample_rate
+    return _known(name).sample_rate
+
+
+def _known(name: str) -> Preset:
+    """The preset of this name, or an error that names similar ones."""
+    if name in PRESETS:
+        return PRESETS[name]
+    written = str(name).lower().replace("-", "_").replace(" ", "_")
+    similar = difflib.get_close_matches(written, PRESETS, n=3)
+    similar += [n for n in PRESETS if n.startswith(written) and n not in similar]
+    hint = f"did you mean {' or '.join(similar[:4])}? " if similar else ""
+    raise ValueError(
+        f"name must be one of the {len(PRESETS)} of jaxspec.presets.names(), got name={name!r}; "
+        f"{hint}The command `jaxspec presets` lists them"
+    )

@@ -40,7 +40,10 @@ def trained_at(sample_rate: int) -> Callable[[Callable[..., Any]], Callable[...,
         def quiet(**options: Any) -> FrontEnd:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".* bands hold no FFT bin")
-                return function(**options)
+                frontend = function(**options)
+                # Some have no stage that states the rate.
+                rate = frontend.sample_rate or float(sample_rate)
+                return FrontEnd(frontend, sample_rate=rate)
 
         PRESETS[function.__name__] = Preset(quiet, sample_rate)
         return quiet
