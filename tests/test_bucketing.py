@@ -35,12 +35,13 @@ def _frontend(tile_frames=None, **stft):
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("tile_frames", [None, 7])
 @pytest.mark.parametrize("name", STFTS)
 def test_the_features_of_the_clip_alone(x64, name, tile_frames):
     frontend = _frontend(tile_frames, **STFTS[name])
     params = frontend.init(jax.random.key(0), dtype="float64")
-    for samples in (64, 65, 83, 100, 101, 443, 500, 503, 599, 600):
+    for samples in (64, 83, 101, 443, 503, 600):
         x = np.random.default_rng(samples).standard_normal((2, samples))
         alone = frontend.apply(params, x)
         y, n_frames = jaxspec.apply_bucketed(frontend, params, x, buckets=(80, 600))

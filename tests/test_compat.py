@@ -306,6 +306,7 @@ def test_float64(library, function):
     assert max(found.values()) <= claimed, max(found, key=found.get)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize(("library", "function"), NAMES)
 def test_float32(library, function):

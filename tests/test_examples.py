@@ -83,6 +83,7 @@ def _results(out, *, bands, model):
     return results
 
 
+@pytest.mark.exhaustive
 def test_the_command_of_the_readme(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, str(EXAMPLES / "train_classifier.py"), "--quick", "-o", str(out)]
@@ -101,6 +102,7 @@ def test_the_command_of_the_readme(tmp_path):
     assert all(row["held_out"][0] > 0.25 for row in results["rows"])
 
 
+@pytest.mark.exhaustive
 def test_a_folder_of_recordings_and_the_transformer(train_classifier, tones, tmp_path, capsys):
     out = tmp_path / "out"
     options = "--quick --model transformer --bands 4 --sample-rate 8000"

@@ -111,6 +111,7 @@ def _first(preset):
     return next(golden for golden in GOLDENS if golden.preset == preset)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("preset", MODELS)
 def test_float32_is_close_to_float64(preset):
     """Rounding shows only in near-silent bins."""
@@ -131,6 +132,7 @@ def _short(preset):
     return x if preset == "silero" else x[: round(0.25 * golden.sample_rate)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore:.*hold no FFT bin")  # of what is made anew, as of any bank
 @pytest.mark.parametrize("preset", MODELS)
 def test_batches_values_and_gradients(preset):

@@ -62,6 +62,7 @@ def _assert_close(given, expected, tolerance=1e-4):
         assert np.allclose(a, b, rtol=1e-4, atol=tolerance * float(np.abs(b).max()))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "batch"), [(name, (3,)) for name in STFTS] + [("centred", ()), ("centred", (2, 2))]
 )
@@ -76,6 +77,7 @@ def test_tiles_make_the_whole(name, batch):
         _assert_close(_value_and_gradients(tiled, params, x), expected)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("together", [1, 6])
 @pytest.mark.parametrize("hop_length", [5, 16, 19])
 def test_every_sample_of_every_length(monkeypatch, together, hop_length):
