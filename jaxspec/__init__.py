@@ -37,6 +37,7 @@ from jaxspec.filterbanks import apply_filterbank as apply_filterbank
 from jaxspec.filterbanks import band_edges as band_edges
 from jaxspec.filterbanks import filterbank as filterbank
 from jaxspec.filterbanks import mel_filterbank as mel_filterbank
+from jaxspec.filterbanks import random_edges as random_edges
 from jaxspec.scales import bark_to_hz as bark_to_hz
 from jaxspec.scales import erb_bandwidth as erb_bandwidth
 from jaxspec.scales import erb_to_hz as erb_to_hz
@@ -58,9 +59,13 @@ from jaxspec.compression import log1p as log1p
 from jaxspec.compression import log10 as log10
 from jaxspec.compression import power_to_db as power_to_db
 from jaxspec.compression import root as root
-from jaxspec.gain_control import exponential_smoothing as exponential_smoothing
 from jaxspec.gain_control import pcen as pcen
-from jaxspec.gain_control import smoothing_for_time_constant as smoothing_for_time_constant
+from jaxspec.learned_compression import dynamic_range as dynamic_range
+from jaxspec.learned_compression import log_offset as log_offset
+from jaxspec.learned_compression import log_power_blend as log_power_blend
+from jaxspec.learned_compression import log_tbn as log_tbn
+from jaxspec.smoothing import exponential_smoothing as exponential_smoothing
+from jaxspec.smoothing import smoothing_for_time_constant as smoothing_for_time_constant
 
 # Cepstra.
 from jaxspec.cepstrum import dct as dct

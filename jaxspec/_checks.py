@@ -14,15 +14,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 __all__ = [
     "check_choice",
     "check_number",
+    "check_parameter",
     "check_positive_int",
     "check_real",
     "check_same",
     "check_spectrum",
     "check_time_axis",
+    "is_array",
 ]
 
 
@@ -78,6 +81,16 @@ def check_number(
     if at_most is not None and not number <= at_most:
         raise ValueError(f"{name} must be <= {at_most:g}, got {name}={number:g}{tail}")
     return number
+
+
+def is_array(value: Any) -> bool:
+    """Whether a quantity is given as an array, whose values are not looked at."""
+    return isinstance(value, jax.Array) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def check_parameter(name: str, value: Any, **bounds: Any) -> Any:
+    """A quantity that may be learned: numbers are checked, arrays, also traced, are not."""
+    return value if is_array(value) else check_number(name, value, **bounds)
 
 
 def check_choice(name: str, value: Any, allowed: Collection[Any]) -> Any:

@@ -12,9 +12,16 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxspec._checks import check_choice, check_number, check_real, check_time_axis
+from jaxspec._checks import (
+    check_choice,
+    check_number,
+    check_parameter,
+    check_real,
+    check_time_axis,
+    is_array,
+)
 from jaxspec._dtypes import as_computed, as_returned
-from jaxspec.powers import magnitude_to_power
+from jaxspec.powers import magnitude_to_power, not_negative, root_of
 
 __all__ = [
     "FLOORS",
@@ -78,7 +85,7 @@ def _log(x: jax.Array, amin: float, floor: str) -> jax.Array:
     check_choice("floor", floor, FLOORS)
     x = as_computed(check_real("x", x, ndim=0))
     amin = check_number("amin", amin, at_least=float(jnp.finfo(x.dtype).tiny))
-    return jnp.log(jnp.maximum(x, amin) if floor == "clamp" else jnp.maximum(x, 0) + amin)
+    return jnp.log(jnp.maximum(x, amin) if floor == "clamp" else not_negative(x) + amin)
 
 
 def power_to_db(
@@ -193,12 +200,13 @@ def _from_decibel(x: jax.Array, ref: float, *, per_decade: float) -> jax.Array:
     return as_returned(y, x.dtype)
 
 
-def root(x: jax.Array, *, exponent: float = 1 / 3) -> jax.Array:
+def root(x: jax.Array, *, exponent: float | jax.Array = 1 / 3) -> jax.Array:
     """Root compression: ``max(x, 0) ** exponent``, with finite derivatives at 0.
 
     Args:
       x: real array of any shape.
-      exponent: above 0 and at most 1; 1/3 is the cubic root of perceived loudness. Values under
+      exponent: above 0 and at most 1; 1/3 is the cubic root of perceived loudness. A number, or
+        an array that broadcasts against ``x``, whose values are not checked. Values of ``x`` under
         1e-17 (float32) follow a straight line to 0, as in `jaxspec.power`.
 
     Example:
@@ -210,8 +218,11 @@ def root(x: jax.Array, *, exponent: float = 1 / 3) -> jax.Array:
       H. Hermansky, "Perceptual linear predictive analysis of speech", JASA 87(4), 1990.
     """
     x = check_real("x", x, ndim=0)
-    exponent = check_number("exponent", exponent, above=0, at_most=1)
-    return as_returned(magnitude_to_power(jnp.maximum(as_computed(x), 0), exponent), x.dtype)
+    exponent = check_parameter("exponent", exponent, above=0, at_most=1)
+    wide = not_negative(as_computed(x))
+    if is_array(exponent):
+        return as_returned(root_of(wide, jnp.asarray(exponent, wide.dtype)), x.dtype)
+    return as_returned(magnitude_to_power(wide, exponent), x.dtype)  # type: ignore[arg-type]
 
 
 def log1p(x: jax.Array, *, scale: float = 1.0) -> jax.Array:
@@ -228,4 +239,4 @@ def log1p(x: jax.Array, *, scale: float = 1.0) -> jax.Array:
     """
     x = check_real("x", x, ndim=0)
     scale = check_number("scale", scale, above=0)
-    return as_returned(jnp.log1p(scale * jnp.maximum(as_computed(x), 0)), x.dtype)
+    return as_returned(jnp.log1p(scale * not_negative(as_computed(x))), x.dtype)

@@ -1,15 +1,14 @@
 """Matrices from FFT bins to bands: any scale, any shape, any norm.
 
 A bank of ``M`` bands is laid out by ``M + 2`` points, evenly spaced on a frequency scale: band
-``m`` has its centre at point ``m + 1`` and its neighbours' centres as edges. `draw` evaluates the
-shapes; it is written once for NumPy constants and for JAX arrays (learnable banks).
+``m`` has its centre at point ``m + 1`` and its neighbours' centres as edges. `jaxspec.shapes.draw`
+evaluates the shapes.
 """
 
 from __future__ import annotations
 
 import warnings
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import jax
@@ -19,10 +18,13 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_real, check_same
 from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.framing import fft_frequencies
-from jaxspec.scales import MEL_SCALES, SCALES, erb_bandwidth, hz_to_scale, scale_to_hz
+from jaxspec.scales import MEL_SCALES, SCALES, hz_to_scale, scale_to_hz
+from jaxspec.shapes import SHAPES, draw
+from jaxspec.table import Table
 
 __all__ = [
     "DOMAINS",
+    "SAMPLINGS",
     "SHAPES",
     "apply_filterbank",
     "band_edges",
@@ -32,17 +34,15 @@ __all__ = [
     "draw",
     "filterbank",
     "mel_filterbank",
+    "random_edges",
     "warn_about_empty_bands",
 ]
 
-SHAPES = ("triangle", "gaussian", "rectangle", "gammatone")
 DOMAINS = ("hz", "scale")
+SAMPLINGS = ("point", "area")
 
-# A Gaussian is half as wide at half its height as a triangle of the same edges is at its foot.
-_EDGES_TO_SIGMA = 1 / (4 * float(np.sqrt(2 * np.log(2))))
-_LOWEST_HZ = 1e-3
-_GAMMATONE_ORDER = 4
-_GAMMATONE_BANDWIDTH = 1.019  # of the ERB: a 4th-order gammatone then has that very ERB
+# Random centres keep at least this share of an even distance.
+_LEAST_RANDOM_GAP = 0.1
 
 
 def check_band_range(
@@ -70,8 +70,10 @@ def _check_range(f_min: Any, f_max: Any, scale: str) -> tuple[float, float]:
     return f_min, f_max
 
 
-def check_bank(scale: str, shape: str, domain: str, norm: str | float | None) -> str | float | None:
-    """Check the words that describe a bank; the norm is returned, a number as a float."""
+def check_bank(
+    scale: str, shape: str, domain: str, norm: str | float | None, sampling: str, exponent: Any
+) -> tuple[str | float | None, float]:
+    """Check the words that describe a bank; ``(norm, exponent)``, numbers as floats."""
     check_choice("scale", scale, SCALES)
     check_choice("shape", shape, SHAPES)
     check_choice("domain", domain, DOMAINS)
@@ -80,9 +82,17 @@ def check_bank(scale: str, shape: str, domain: str, norm: str | float | None) ->
             'domain must be "hz" for shape="gammatone" (its response is a function of Hz), got '
             'domain="scale"'
         )
+    check_choice("sampling", sampling, SAMPLINGS)
+    exponent = check_number("exponent", exponent, above=1)
+    if exponent != 2 and shape != "generalized_gaussian":
+        raise ValueError(
+            f'exponent is that of shape="generalized_gaussian" and has no effect on '
+            f"shape={shape!r}, got exponent={exponent:g}"
+        )
     if norm is None or isinstance(norm, str):
-        return check_choice("norm", norm, (None, "slaney", "peak"))
-    return check_number("norm", norm, above=0, because='None, "slaney", "peak" or a p > 0')
+        return check_choice("norm", norm, (None, "slaney", "peak")), exponent
+    norm = check_number("norm", norm, above=0, because='None, "slaney", "peak" or a p > 0')
+    return norm, exponent
 
 
 def band_edges(n_bands: int, *, f_min: float, f_max: float, scale: str = "slaney") -> np.ndarray:
@@ -102,6 +112,41 @@ def band_edges(n_bands: int, *, f_min: float, f_max: float, scale: str = "slaney
     return scale_to_hz(np.linspace(low, high, n_bands + 2), scale=scale)
 
 
+def random_edges(
+    key: jax.Array, n_bands: int, *, f_min: float, f_max: float, scale: str = "slaney"
+) -> np.ndarray:
+    """The points of a bank with random centres, as a start for ``Filterbank(points=...)``.
+
+    The distances between neighbours on ``scale`` are random parts of the whole (exponential, so
+    that centres are as if drawn evenly and sorted), each at least a tenth of an even distance.
+
+    Args:
+      key: from `jax.random.key`; concrete, for the result is a choice of a front-end.
+      n_bands: number of bands.
+      f_min, f_max: Hz, the first and the last point.
+      scale: as in `jaxspec.hz_to_scale`.
+
+    Returns:
+      float64 array of shape ``(n_bands + 2,)``, increasing, Hz, as `jaxspec.band_edges`.
+
+    Raises:
+      ValueError: as `jaxspec.band_edges`.
+
+    Example:
+      >>> import jax, jaxspec
+      >>> edges = jaxspec.random_edges(jax.random.key(0), 3, f_min=0, f_max=4000, scale="linear")
+      >>> edges[[0, -1]], bool((edges[1:] - edges[:-1] >= 100).all())
+      (array([   0., 4000.]), True)
+    """
+    even = band_edges(n_bands, f_min=f_min, f_max=f_max, scale=scale)
+    parts = np.asarray(jax.random.exponential(key, (n_bands + 1,)), np.float64)
+    least = _LEAST_RANDOM_GAP / len(parts)
+    gaps = least + (1 - _LEAST_RANDOM_GAP) * parts / parts.sum()
+    low, high = hz_to_scale([f_min, f_max], scale=scale)
+    inner = scale_to_hz(low + (high - low) * np.cumsum(gaps)[:-1], scale=scale)
+    return np.concatenate([even[:1], inner, even[-1:]])
+
+
 def filterbank(
     *,
     sample_rate: float,
@@ -113,6 +158,8 @@ def filterbank(
     shape: str = "triangle",
     domain: str = "hz",
     norm: str | float | None = None,
+    sampling: str = "point",
+    exponent: float = 2.0,
 ) -> np.ndarray:
     """A bank of overlapping bands as a matrix from FFT bins to bands.
 
@@ -125,6 +172,8 @@ def filterbank(
       scale: on which the bands are evenly spaced, see `jaxspec.hz_to_scale`.
       shape: ``"triangle"`` between the centres of the neighbours; ``"gaussian"`` with the
         triangle's width at half height; ``"rectangle"`` between the midpoints to the neighbours;
+        ``"raised_cosine"`` between the centres of the neighbours; ``"generalized_gaussian"``,
+        ``exp(-ln 2 |u|^p)`` with the exponent ``p`` and ``u = 1`` at the triangle's half height;
         ``"gammatone"``, the power response ``(1 + ((f - c) / b)^2)^-4`` of a 4th-order gammatone
         with ``b = 1.019 ERB(c)``, whatever the neighbours.
       domain: whether shapes are drawn over ``"hz"`` (librosa, torchaudio) or over the
@@ -132,6 +181,11 @@ def filterbank(
       norm: ``None`` (peak of the drawn shape is 1); ``"slaney"``, divide by half the distance
         of the edges in Hz, which gives triangles over Hz unit area; ``"peak"``, divide by the
         largest sample; a number p, divide by the L-p norm of the samples.
+      sampling: ``"point"``, the value of the shape at every bin; ``"area"``, its mean over the
+        bin, from half a bin below to half a bin above, on the axis of ``domain``. Then no band
+        is empty, however narrow, and the weights of a band sum to its area in bins.
+      exponent: ``p`` of the generalised Gaussian, above 1; 2 is the Gaussian, large ones are
+        nearly rectangles.
 
     Returns:
       float64 array of shape ``(n_fft // 2 + 1, n_bands)``, so that
@@ -160,10 +214,12 @@ def filterbank(
     """
     n_fft = check_positive_int("n_fft", n_fft)
     n_bands = check_positive_int("n_bands", n_bands)
-    norm = check_bank(scale, shape, domain, norm)
+    norm, exponent = check_bank(scale, shape, domain, norm, sampling, exponent)
     sample_rate, f_min, f_max = check_band_range(sample_rate, f_min, f_max, scale)
     # A copy, for the cached matrix must stay as it is.
-    matrix = bank_matrix(sample_rate, n_fft, n_bands, f_min, f_max, scale, shape, domain, norm)
+    matrix = bank_matrix(
+        sample_rate, n_fft, n_bands, f_min, f_max, scale, shape, domain, norm, sampling, exponent
+    )
     warn_about_empty_bands(matrix)
     return matrix.copy()
 
@@ -179,11 +235,30 @@ def bank_matrix(
     shape: str,
     domain: str,
     norm: str | float | None,
+    sampling: str,
+    exponent: float,
+    points: Table | None = None,
+    bandwidths: Table | None = None,
 ) -> np.ndarray:
-    """The matrix of `filterbank` for checked arguments: made once, read-only."""
-    edges = band_edges(n_bands, f_min=f_min, f_max=f_max, scale=scale)
-    bins = fft_frequencies(sample_rate=sample_rate, n_fft=n_fft)
-    matrix = draw(bins, edges, scale=scale, shape=shape, domain=domain, norm=norm)
+    """The matrix of `filterbank` for checked arguments: made once, read-only.
+
+    With ``points`` the bank is laid out by these, whatever ``n_bands``, ``f_min`` and ``f_max``.
+    """
+    if points is None:
+        edges = band_edges(n_bands, f_min=f_min, f_max=f_max, scale=scale)
+    else:
+        edges = points.values
+    matrix = draw(
+        fft_frequencies(sample_rate=sample_rate, n_fft=n_fft),
+        edges,
+        bandwidths=None if bandwidths is None else bandwidths.values,
+        exponents=exponent,
+        scale=scale,
+        shape=shape,
+        domain=domain,
+        norm=norm,
+        bin_width=sample_rate / n_fft if sampling == "area" else None,
+    )
     matrix.setflags(write=False)
     return matrix
 
@@ -230,79 +305,6 @@ def mel_filterbank(
         domain=domain,
         norm=norm,
     )
-
-
-def draw(
-    bins: Any,
-    edges: Any,
-    *,
-    widths: Any = 1.0,
-    scale: str,
-    shape: str,
-    domain: str,
-    norm: str | float | None,
-) -> Any:
-    """The weights of every band at every bin.
-
-    Args:
-      bins: ``(n_bins,)``, Hz.
-      edges: ``(n_bands + 2,)`` increasing, Hz; NumPy or JAX, which the result then is too.
-      widths: factor on the width of every band, ``(n_bands,)`` or a number.
-      scale, shape, domain, norm: as in `filterbank`.
-
-    Returns:
-      array of shape ``(n_bins, n_bands)``.
-    """
-    xp: ModuleType = jnp if isinstance(edges, jax.Array) else np
-    bins = xp.asarray(bins, edges.dtype)
-    if domain == "scale" and scale == "octave":
-        bins = xp.maximum(bins, _LOWEST_HZ)  # 0 Hz is infinitely many octaves away
-    position, points = (
-        (bins, edges)
-        if domain == "hz"
-        else (hz_to_scale(bins, scale=scale), hz_to_scale(edges, scale=scale))
-    )
-    left, centre, right = _widened(points, widths)
-    position = position[:, None]
-    if shape == "triangle":
-        rise = (position - left) / (centre - left)
-        fall = (right - position) / (right - centre)
-        weights = xp.maximum(xp.minimum(rise, fall), 0)
-    elif shape == "gaussian":
-        deviation = _EDGES_TO_SIGMA * (right - left)
-        weights = xp.exp(-0.5 * ((position - centre) / deviation) ** 2)
-    elif shape == "rectangle":
-        inside = (position >= (left + centre) / 2) & (position < (centre + right) / 2)
-        weights = xp.where(inside, 1, 0).astype(edges.dtype)
-    else:
-        bandwidth = widths * _GAMMATONE_BANDWIDTH * erb_bandwidth(centre)
-        weights = (1 + ((position - centre) / bandwidth) ** 2) ** -_GAMMATONE_ORDER
-    return weights / _size(weights, _widened(edges, widths), norm, xp)
-
-
-def _widened(points: Any, widths: Any) -> tuple[Any, Any, Any]:
-    """Left edge, centre and right edge of every band, the edges moved away by ``widths``."""
-    left, centre, right = points[:-2], points[1:-1], points[2:]
-    return centre - widths * (centre - left), centre, centre + widths * (right - centre)
-
-
-def _size(
-    weights: Any, edges: tuple[Any, Any, Any], norm: str | float | None, xp: ModuleType
-) -> Any:
-    """What the weights of every band are divided by."""
-    if norm is None:
-        return 1
-    if norm == "slaney":
-        return (edges[2] - edges[0]) / 2
-    if isinstance(norm, str):  # "peak"
-        size = xp.max(weights, axis=0)
-    else:
-        # Relative to the largest weight, lest large p underflow; 0 has no defined power slope.
-        peak = xp.maximum(xp.max(weights, axis=0), float(xp.finfo(weights.dtype).tiny))
-        share = weights / peak
-        powers = xp.where(share > 0, xp.where(share > 0, share, 1) ** norm, 0)
-        size = peak * xp.maximum(xp.sum(powers, axis=0), 1e-30) ** (1 / norm)
-    return xp.where(size > 0, size, 1)
 
 
 def warn_about_empty_bands(matrix: np.ndarray, stacklevel: int = 3) -> None:

@@ -18,7 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxspec._checks import check_choice
 from jaxspec._primitives import PARTITIONS_FFT_ITSELF, Primitive, register_linear
 
-__all__ = ["METHODS", "PRECISIONS", "check_method", "irfft", "rfft"]
+__all__ = ["METHODS", "PRECISIONS", "check_method", "irfft", "rfft", "waves"]
 
 METHODS = ("auto", "fft", "matmul")
 PRECISIONS = ("highest", "high", "default")
@@ -68,14 +68,14 @@ def _irfft_by_fft(spectrum: jax.Array, *, n: int, **options: Any) -> jax.Array:
 
 def _rfft_by_product(x: jax.Array, *, n: int, precision: str, **options: Any) -> jax.Array:
     del options
-    cosine, sine = _waves(n, x.dtype)
+    cosine, sine = waves(n, x.dtype)
     product = partial(jnp.matmul, precision=precision)
     return jax.lax.complex(product(x, cosine), -product(x, sine))
 
 
 def _irfft_by_product(spectrum: jax.Array, *, n: int, precision: str, **options: Any) -> jax.Array:
     del options
-    cosine, sine = _waves(n, spectrum.real.dtype)
+    cosine, sine = waves(n, spectrum.real.dtype)
     # Bins between the first and the one at half the sample rate stand for two of the whole circle.
     k = jax.lax.iota(jnp.int32, n // 2 + 1)
     weight = jnp.where((k == 0) | (2 * k == n), 1, 2).astype(cosine.dtype) / n
@@ -83,7 +83,7 @@ def _irfft_by_product(spectrum: jax.Array, *, n: int, precision: str, **options:
     return product(spectrum.real * weight, cosine.T) - product(spectrum.imag * weight, sine.T)
 
 
-def _waves(n: int, dtype: Any) -> tuple[jax.Array, jax.Array]:
+def waves(n: int, dtype: Any) -> tuple[jax.Array, jax.Array]:
     """``cos`` and ``sin`` of ``2 pi i k / n``, ``(n, n // 2 + 1)``.
 
     Made in the program, since as constants they would be 17 MB for 2048 samples. The angle is

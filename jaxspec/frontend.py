@@ -13,7 +13,7 @@ from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.framing import fft_frequencies
 from jaxspec.pieces import Chain
 from jaxspec.stage import Carry, Length, Params, Reach, Stage
-from jaxspec.stages import DCT, RFFT, STFT, Channels, Filterbank, MaskPadding
+from jaxspec.stages import DCT, AdaptiveHopSTFT, Channels, Filterbank, MaskPadding
 from jaxspec.tiling import over_tiles
 
 __all__ = ["FrontEnd"]
@@ -112,7 +112,7 @@ class FrontEnd(Stage):
         self._set(sample_rate=sample_rate)
 
     def _check_fit(self) -> None:
-        kind, channels = self.stages[0].takes, None
+        kind, channels, reach = self.stages[0].takes, None, Reach()
         for position, stage in enumerate(self.stages):
             where = f"stage {position} ({type(stage).__name__})"
             if stage.takes != kind:
@@ -122,9 +122,16 @@ class FrontEnd(Stage):
                 channels = stage.channels(channels)
             except ValueError as error:
                 raise ValueError(f"{where} does not fit: {error}") from error
-            kind = stage.gives
+            own, hop = getattr(stage, "hop_length", None), reach.stride
+            if stage.takes == "features" and own not in (None, hop) and hop > 1:
+                raise ValueError(
+                    f"{where} must state how far the frames before it are apart, got "
+                    f"hop_length={own} and frames {hop} samples apart"
+                )
+            kind, reach = stage.gives, reach.then(stage.reach)
         for field in _COMMON:
-            stated = {getattr(s, field): s for s in self.stages if hasattr(s, field)}
+            stated = {getattr(s, field, None): s for s in self.stages}
+            stated.pop(None, None)
             if len(stated) > 1:
                 values = ", ".join(f"{type(s).__name__}({field}={v})" for v, s in stated.items())
                 raise ValueError(f"all stages must state the same {field}, got {values}")
@@ -300,6 +307,12 @@ class FrontEnd(Stage):
                 f"frame times need stages from waveforms to frames, got a front-end from "
                 f"{self.takes} to {self.gives}"
             )
+        for stage in self.stages:
+            if isinstance(stage, AdaptiveHopSTFT):
+                raise ValueError(
+                    "frame times follow the learned hop: use frame_positions(params, n_samples) of "
+                    "the AdaptiveHopSTFT"
+                )
         n_frames = check_positive_int("n_frames", n_frames, minimum=0)
         positions = self.middle + self.reach.stride * np.arange(n_frames)
         return positions / self.checked_rate(sample_rate)
@@ -316,9 +329,10 @@ class FrontEnd(Stage):
         """
         frequencies: np.ndarray | None = None
         for name, stage in zip(self.names, self.stages, strict=True):
-            if isinstance(stage, STFT | RFFT):
+            n_fft = getattr(stage, "n_fft", None)
+            if stage.gives == "spectrum" and n_fft:
                 rate = self.checked_rate(sample_rate)
-                frequencies = fft_frequencies(sample_rate=rate, n_fft=stage.n_fft)
+                frequencies = fft_frequencies(sample_rate=rate, n_fft=n_fft)
             elif isinstance(stage, MaskPadding) and isinstance(stage.frontend, FrontEnd):
                 frequencies = stage.frontend.frequencies(sample_rate=sample_rate)
             elif isinstance(stage, Channels) and frequencies is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import jax
@@ -12,27 +12,32 @@ import numpy as np
 from jaxspec._checks import (
     check_choice,
     check_number,
+    check_parameter,
     check_positive_int,
     check_real,
     check_time_axis,
+    is_array,
 )
 from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.framing import pad_first
+from jaxspec.powers import not_negative, root_of
+from jaxspec.smoothing import exponential_smoothing, mixed_smoothing, smoothing_of_windows
 
 __all__ = [
     "PCAN_BOUNDS",
+    "SMOOTHING",
     "STARTS",
+    "check_mix",
     "check_taps",
-    "exponential_smoothing",
     "frames_before",
     "pcan",
     "pcen",
     "pcen_of_windows",
-    "smoothing_for_time_constant",
     "starting_level",
 ]
 
 STARTS = ("first", "zeros", "librosa")
+SMOOTHING = 0.025
 PCAN_BOUNDS: dict[str, dict[str, Any]] = {
     "smoothing_even": {"above": 0, "at_most": 1},
     "smoothing_odd": {"above": 0, "at_most": 1},
@@ -42,62 +47,6 @@ PCAN_BOUNDS: dict[str, dict[str, Any]] = {
 }
 
 
-def smoothing_for_time_constant(
-    time_constant: float, *, sample_rate: float, hop_length: int
-) -> float:
-    """The smoothing coefficient of a time constant in seconds.
-
-    ``(sqrt(1 + 4 T^2) - 1) / (2 T^2)`` with ``T = time_constant * sample_rate / hop_length``
-    frames, as ``librosa.pcen`` computes it.
-
-    Example:
-      >>> import jaxspec
-      >>> s = jaxspec.smoothing_for_time_constant(0.4, sample_rate=16000, hop_length=160)
-      >>> round(s, 5)
-      0.02469
-    """
-    time_constant = check_number("time_constant", time_constant, above=0)
-    sample_rate = check_number("sample_rate", sample_rate, above=0)
-    frames = time_constant * sample_rate / check_number("hop_length", hop_length, above=0)
-    return (math.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2)
-
-
-def exponential_smoothing(
-    x: jax.Array, *, smoothing: float | jax.Array, level: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """First-order smoothing over time: ``m[t] = (1 - s) m[t - 1] + s x[t]``.
-
-    Args:
-      x: ``(..., frames, channels)``.
-      smoothing: ``s`` in (0, 1], a number or ``(channels,)``.
-      level: the state before the first frame, ``m[-1]``, shape ``(..., channels)``.
-
-    Returns:
-      ``(smoothed, last)``: the smoothed features and their last frame, which is the ``level``
-      of a following chunk.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> x = jnp.array([[1.0], [1.0]])
-      >>> smoothed, last = exponential_smoothing(x, smoothing=0.5, level=jnp.zeros(1))
-      >>> smoothed[:, 0], last
-      (Array([0.5 , 0.75], dtype=float32), Array([0.75], dtype=float32))
-    """
-    narrow = check_real("x", x, ndim=2)
-    x = as_computed(narrow)
-    smoothing = jnp.asarray(smoothing, x.dtype)
-    level = jnp.broadcast_to(jnp.asarray(level, x.dtype), (*x.shape[:-2], x.shape[-1]))
-
-    # A plain scan: on a CPU its backward pass is several times faster than an associative scan's.
-    def step(before: jax.Array, now: jax.Array) -> tuple[jax.Array, jax.Array]:
-        after = before + smoothing * (now - before)
-        return after, after
-
-    last, smoothed = jax.lax.scan(step, level, jnp.moveaxis(x, -2, 0))
-    smoothed = as_returned(jnp.moveaxis(smoothed, 0, -2), narrow.dtype)
-    return smoothed, as_returned(last, narrow.dtype)
-
-
 def starting_level(x: jax.Array, *, start: str) -> jax.Array:
     """The smoother's state before the first frame of ``x``, for a word of `STARTS`.
 
@@ -105,7 +54,7 @@ def starting_level(x: jax.Array, *, start: str) -> jax.Array:
     silence, which bursts at the start; ``"librosa"``: the steady state of an input of 1.
     """
     check_choice("start", start, STARTS)
-    first = jnp.maximum(x[..., 0, :], 0)
+    first = not_negative(x[..., 0, :])
     if start == "first":
         return first
     if start == "zeros":
@@ -122,6 +71,8 @@ def pcen(
     bias: float | jax.Array = ...,
     power: float | jax.Array = ...,
     smoothing: float | jax.Array = ...,
+    mix: Sequence[float] | None = ...,
+    mix_weights: jax.Array | None = ...,
     eps: float = ...,
     start: str = ...,
     level: jax.Array | None = ...,
@@ -138,6 +89,8 @@ def pcen(
     bias: float | jax.Array = ...,
     power: float | jax.Array = ...,
     smoothing: float | jax.Array = ...,
+    mix: Sequence[float] | None = ...,
+    mix_weights: jax.Array | None = ...,
     eps: float = ...,
     start: str = ...,
     level: jax.Array | None = ...,
@@ -152,7 +105,9 @@ def pcen(
     gain: float | jax.Array = 0.98,
     bias: float | jax.Array = 2.0,
     power: float | jax.Array = 0.5,
-    smoothing: float | jax.Array = 0.025,
+    smoothing: float | jax.Array = SMOOTHING,
+    mix: Sequence[float] | None = None,
+    mix_weights: jax.Array | None = None,
     eps: float = 1e-6,
     start: str = "first",
     level: jax.Array | None = None,
@@ -172,26 +127,33 @@ def pcen(
       x: non-negative energies ``(..., frames, channels)`` with at least 1 frame; what is below 0
         is treated as 0.
       gain: how much of the level is divided out, in [0, 1].
-      bias: above 0, or exactly 0 for the pure power law ``(x (eps + M)^-gain)^power``.
+      bias: above 0, or exactly 0 for the pure power law ``(x (eps + M)^-gain)^power``, continued
+        to 0 as in `jaxspec.root`.
       power: root exponent in (0, 1], or exactly 0 for ``log1p(x (eps + M)^-gain)``.
       smoothing: in (0, 1]; see `jaxspec.smoothing_for_time_constant` for one in seconds.
+      mix: several coefficients, each in (0, 1], instead of ``smoothing``: ``M`` is a weighted sum
+        of what they give.
+      mix_weights: the weights, ``(n,)`` or ``(channels, n)``, which should be positive and add up
+        to 1; ``None``: all the same.
       eps: above 0, the energy below which the gain stays what it is.
       start: the smoother's state before the first frame: ``"first"`` (the first frame),
         ``"zeros"``, or ``"librosa"`` (1, the steady state of an input of 1).
-      level: that state given as an array ``(..., channels)``, which then replaces ``start``.
+      level: that state given as an array ``(..., channels)``, which then replaces ``start``;
+        with ``mix`` that of every smoother, ``(..., n, channels)``.
       taps: the smoother sees so many frames, at least 2, and forgets those before: for every frame
         it is started anew at the oldest of them, before the clip the first frame (Perch). There is
         no level then. ``None``: it sees all earlier frames.
       return_level: also return the state after the last frame, the ``level`` of a next chunk.
 
-    The four parameters may be numbers or arrays that broadcast against ``(channels,)``; the
-    values of arrays are not checked.
+    The first four may be numbers or arrays that broadcast against ``(channels,)``; the values of
+    arrays are not checked.
 
     Returns:
       features of the shape and dtype of ``x``, or ``(features, level)``.
 
     Raises:
-      ValueError: for a number outside its range or an unknown ``start``.
+      ValueError: for a number outside its range, an unknown ``start``, or options that exclude each
+        other.
 
     Example:
       >>> import jax.numpy as jnp, jaxspec
@@ -200,15 +162,21 @@ def pcen(
 
     Reference:
       Y. Wang et al., "Trainable frontend for robust and far-field keyword spotting", ICASSP
-      2017; the stable form: V. Lostanlen et al., IEEE SPL 26(1), 2019.
+      2017 (``mix`` included); the stable form: V. Lostanlen et al., IEEE SPL 26(1), 2019.
     """
     narrow = check_real("x", x, ndim=2)
     check_time_axis("x", narrow, axis=-2)
-    x = jnp.maximum(as_computed(narrow), 0)
-    gain = _parameter("gain", gain, at_least=0, at_most=1)
-    bias = _parameter("bias", bias, at_least=0)
-    power = _parameter("power", power, at_least=0, at_most=1)
-    smoothing = _parameter("smoothing", smoothing, above=0, at_most=1)
+    x = not_negative(as_computed(narrow))
+    gain = check_parameter("gain", gain, at_least=0, at_most=1)
+    bias = check_parameter("bias", bias, at_least=0)
+    power = check_parameter("power", power, at_least=0, at_most=1)
+    if mix is None:
+        smoothing = check_parameter("smoothing", smoothing, above=0, at_most=1)
+        if mix_weights is not None:
+            raise ValueError("mix_weights has no effect without mix, got mix=None and mix_weights")
+    else:
+        mix = check_mix(mix, smoothing)
+        mix_weights = _weights(mix_weights, n=len(mix), channels=x.shape[-1])
     eps = check_number("eps", eps, at_least=float(jnp.finfo(x.dtype).tiny))
     check_choice("start", start, STARTS)
     if level is not None and start != "first":
@@ -218,13 +186,43 @@ def pcen(
         if level is not None or return_level:
             raise ValueError(f"there is no level with taps, got taps={taps} and a level")
         x = frames_before(x, n=taps - 1)
-        options = {"gain": gain, "bias": bias, "power": power, "smoothing": smoothing}
-        return as_returned(pcen_of_windows(x, **options, eps=eps, taps=taps), narrow.dtype)
+        y = pcen_of_windows(
+            x, gain=gain, bias=bias, power=power, smoothing=smoothing, eps=eps, taps=taps, mix=mix,
+            mix_weights=mix_weights,
+        )  # fmt: skip
+        return as_returned(y, narrow.dtype)
     if level is None:
         level = starting_level(x, start=start)
-    smoothed, last = exponential_smoothing(x, smoothing=smoothing, level=level)
+        level = level if mix is None else level[..., None, :]
+    if mix is None:
+        smoothed, last = exponential_smoothing(x, smoothing=smoothing, level=level)
+    else:
+        assert mix_weights is not None
+        smoothed, last = mixed_smoothing(x, smoothers=mix, weights=mix_weights, level=level)
+        last = as_returned(last, narrow.dtype)
     y = as_returned(_compress(x, smoothed, gain, bias, power, eps), narrow.dtype)
     return (y, last) if return_level else y
+
+
+def check_mix(mix: Any, smoothing: Any = SMOOTHING) -> tuple[float, ...]:
+    """The coefficients of mixed smoothers, which exclude a single one."""
+    smoothers = tuple(check_number("mix", s, above=0, at_most=1) for s in mix)
+    if len(smoothers) < 2 or len(set(smoothers)) < len(smoothers):
+        raise ValueError(f"mix must hold at least 2 different coefficients, got mix={smoothers}")
+    if is_array(smoothing) or smoothing != SMOOTHING:
+        raise ValueError(f"smoothing has no effect with mix, got smoothing={smoothing!r}")
+    return smoothers
+
+
+def _weights(weights: Any, *, n: int, channels: int) -> jax.Array:
+    if weights is None:
+        return np.full(n, 1 / n)  # type: ignore[return-value]
+    if np.shape(weights) not in ((n,), (channels, n)):
+        raise ValueError(
+            f"mix_weights must have shape (n,) or (channels, n), here ({n},) or "
+            f"({channels}, {n}), got mix_weights with shape {np.shape(weights)}"
+        )
+    return weights
 
 
 def check_taps(taps: Any, *, start: str) -> int:
@@ -241,46 +239,21 @@ def frames_before(x: jax.Array, *, n: int) -> jax.Array:
 
 
 def pcen_of_windows(
-    x: jax.Array, *, gain: Any, bias: Any, power: Any, smoothing: Any, eps: float, taps: int
+    x: jax.Array,
+    *,
+    gain: Any,
+    bias: Any,
+    power: Any,
+    smoothing: Any,
+    eps: float,
+    taps: int,
+    mix: tuple[float, ...] | None = None,
+    mix_weights: jax.Array | None = None,
 ) -> jax.Array:
     """`pcen` with ``taps``, unchecked: ``x`` holds ``taps - 1`` frames before the first output."""
-    x = jnp.maximum(x, 0)
-    smoothed = _smoothing_of_windows(x, smoothing=jnp.asarray(smoothing, x.dtype), taps=taps)
+    x = not_negative(x)
+    smoothed = smoothing_of_windows(x, smoothing=mix or smoothing, weights=mix_weights, taps=taps)
     return _compress(x[..., taps - 1 :, :], smoothed, gain, bias, power, eps)
-
-
-def _smoothing_of_windows(x: jax.Array, *, smoothing: jax.Array, taps: int) -> jax.Array:
-    """Exponential smoothing of every ``taps`` frames, started at the first of them.
-
-    In blocks of ``taps - 1`` frames, such a window is the end of one block and the beginning of the
-    next. Each is a running sum: no cost grows with ``taps``, nothing that was forgotten leaves its
-    rounding behind, as it would if it were subtracted.
-    """
-    size = taps - 1
-    *batch, frames, channels = x.shape
-    if frames <= size:
-        return x[..., :0, :]
-    blocks = -(-frames // size)
-    x = jnp.pad(x, [*[(0, 0)] * len(batch), (0, blocks * size - frames), (0, 0)])
-    x = x.reshape(*batch, blocks, size, channels)
-    begun, _ = exponential_smoothing(x, smoothing=smoothing, level=jnp.zeros_like(x[..., 0, :]))
-    position = jnp.arange(size, dtype=x.dtype)[:, None]
-    kept = x * (1 - smoothing) ** (size - 1 - position)  # at the end of its block
-    later = jax.lax.cumsum(kept, axis=kept.ndim - 2, reverse=True)[..., 1:, :]
-    later = jnp.concatenate([later, jnp.zeros_like(kept[..., :1, :])], axis=-2)
-    ended = (kept + smoothing * later) * (1 - smoothing) ** (position + 1)
-    smoothed = begun[..., 1:, :, :] + ended[..., :-1, :, :]
-    smoothed = smoothed.reshape(*batch, (blocks - 1) * size, channels)
-    return smoothed[..., : frames - size, :]
-
-
-def _parameter(name: str, value: Any, **bounds: Any) -> Any:
-    """Numbers are checked, arrays (also traced) taken as they are."""
-    if isinstance(value, (jax.Array, np.ndarray)) and np.ndim(value):
-        return value
-    if isinstance(value, jax.Array):
-        return value
-    return check_number(name, value, **bounds)
 
 
 def _compress(
@@ -297,9 +270,7 @@ def _compress(
     if isinstance(power, float) and power == 0:
         return jnp.log1p(energy)
     if isinstance(bias, float) and bias == 0:
-        floor = jnp.finfo(x.dtype).tiny
-        heard = energy > floor
-        return jnp.where(heard, jnp.where(heard, energy, 1) ** power, 0)
+        return root_of(energy, power)
     return bias**power * jnp.expm1(power * jnp.log1p(energy / bias))
 
 

@@ -7,7 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["largest_base", "magnitude_to_power", "smallest_base"]
+__all__ = ["largest_base", "magnitude_to_power", "not_negative", "root_of", "smallest_base"]
+
+
+def not_negative(x: jax.Array) -> jax.Array:
+    """``max(x, 0)``, whose slope at 0 is that of positive numbers, 1 (a maximum has 1/2 there)."""
+    return jnp.where(x < 0, 0, x)
 
 
 def smallest_base(dtype: Any) -> float:
@@ -34,6 +39,11 @@ def magnitude_to_power(x: jax.Array, exponent: float) -> jax.Array:
         x = jnp.minimum(x, largest_base(x.dtype, exponent))
     if exponent >= 2:
         return x ** (int(exponent) if exponent.is_integer() else exponent)
+    return root_of(x, exponent)
+
+
+def root_of(x: jax.Array, exponent: float | jax.Array) -> jax.Array:
+    """`magnitude_to_power` for exponents below 2, which may be an array and learned."""
     low = smallest_base(x.dtype)
     inside = x > low
     return jnp.where(inside, jnp.where(inside, x, low) ** exponent, x * low ** (exponent - 1))

@@ -21,13 +21,15 @@ PACKAGE = pathlib.Path(jaxspec.__file__).parent
 
 # A module may import only from modules above it.
 LAYERS = [
-    "_checks", "_dtypes", "_primitives", "_frames", "table", "windows", "framing", "waveform",
-    "fourier", "spectrum", "powers",
-    "polar", "scales", "filterbanks", "parametrize", "layouts", "compression", "gain_control",
-    "cepstrum", "stage", "learning", "stages.waveform", "stages.padding", "stages.frames",
-    "stages.spectrum", "stages.bands",
-    "stages.compression", "stages.values", "stages.gain_control", "stages.cepstrum",
-    "stages.layout", "stages.branches", "stages", "pieces",
+    "_checks", "_dtypes", "_primitives", "_frames", "table", "windows", "adaptive_windows",
+    "framing", "waveform", "fourier", "spectrum", "powers",
+    "polar", "scales", "shapes", "filterbanks", "parametrize", "layouts", "compression",
+    "learned_compression", "smoothing", "gain_control",
+    "cepstrum", "stage", "learning", "stages._banded", "stages.waveform",
+    "stages.padding", "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",
+    "stages.basis", "stages.bands",
+    "stages.compression", "stages.learned_compression", "stages.values", "stages.gain_control",
+    "stages.cepstrum", "stages.layout", "stages.branches", "stages", "pieces",
     "tiling", "frontend", "bucketing",
     "features", "presets._registry", "presets.basic", "presets.whisper",
     "presets._kaldi_steps", "presets.kaldi",

@@ -107,6 +107,54 @@ def _layout_examples():
     ]
 
 
+def _learned_compression_examples():
+    return [
+        stages.LogOffset(),
+        stages.LogOffset(offset=np.linspace(0.1, 0.6, 6)),
+        stages.LogOffset(offset=0.3, learn="all", n_bands=6),
+        stages.Root(exponent=np.linspace(0.2, 1, 6)),
+        stages.Root(learn="exponent"),
+        stages.Root(learn="all", n_bands=6),
+        stages.LogPowerBlend(),
+        stages.LogPowerBlend(exponent=[-0.5, -0.1, 0, 0.1, 0.5, 1], offset=0.2),
+        stages.LogPowerBlend(learn="all", n_bands=6),
+        stages.DynamicRange(),
+        stages.DynamicRange(offset=0.1, power=0.3, learn="all", n_bands=6),
+        stages.LogTBN(),
+        stages.LogTBN(over_time="none", log10_scale=1.0, learn="all", n_bands=6),
+        stages.LogTBN(over_time="median", log10_scale=1.0, learn="all", n_bands=6),
+        stages.LogTBN(over_time="append", log10_scale=1.0, learn="all", n_bands=6),
+        stages.LogTBN(log10_scale=0.5, learn="all"),
+    ]
+
+
+def _learned_spectrum_examples():
+    adaptive, hop = stages.AdaptiveSTFT, stages.AdaptiveHopSTFT
+    return [
+        adaptive(n_fft=64, win_length=50, hop_length=20),
+        adaptive(
+            n_fft=65, win_length=60.7, hop_length=20, family="gaussian", norm="sum", center=False
+        ),
+        adaptive(n_fft=64, win_length=64, hop_length=16, family="kaiser", beta=6.0, max_length=90),
+        adaptive(
+            n_fft=64, win_length=60, hop_length=20, family="cosine", min_length=30,
+            coefficients=(0.42, 0.5, 0.08), norm="energy", pad_mode="edge",
+        ),
+        adaptive(n_fft=64, win_length=60, hop_length=20, family="free", n_knots=5, norm="length"),
+        adaptive(n_fft=64, win_length=np.linspace(60.0, 40.0, 33), hop_length=20, per_bin=True),
+        adaptive(n_fft=64, win_length=45.5, hop_length=20, family="gaussian", learn=()),
+        hop(n_fft=64, win_length=50, hop_length=20, min_hop=12),
+        hop(
+            n_fft=64, win_length=50, hop_length=20.6, min_hop=15, max_hop=40, phase="clip",
+            family="kaiser", norm="energy", pad_mode="constant",
+        ),
+        stages.BasisSTFT(n_fft=64, hop_length=20),
+        stages.BasisSTFT(
+            n_fft=65, hop_length=16, win_length=60, window=_hat(60), center=False, learn="real"
+        ),
+    ]  # fmt: skip
+
+
 def _examples():
     bank, stft = stages.Filterbank, stages.STFT
     return [
@@ -118,6 +166,7 @@ def _examples():
         stft(n_fft=64, hop_length=32, window=_hat(64), normalized="window", pad_mode="edge"),
         stft(n_fft=48, hop_length=12, window=np.hanning, pad_mode="wrap"),
         stft(n_fft=48, pad_mode="symmetric", periodic=False),
+        *_learned_spectrum_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -125,6 +174,18 @@ def _examples():
         bank(**BANK, scale="erb", f_min=50, shape="gammatone", norm=None, layout="gaps"),
         bank(**BANK, domain="scale", norm=2, layout="gaps", learn=("widths",)),
         bank(**BANK, layout="free"),
+        bank(**BANK, shape="raised_cosine", sampling="area"),
+        bank(**BANK, layout="scale", points=np.arange(8.0) * 1000 + 50, domain="scale"),
+        bank(
+            **BANK, shape="generalized_gaussian", exponent=3, layout="warp", n_knots=3, norm="peak"
+        ),
+        bank(
+            **BANK | {"f_min": 100, "f_max": 7000, "shape": "rectangle", "sampling": "area"},
+            layout="warp",
+            learn=("warp", "range", "widths", "gains"),
+            limits=(50, 7500),
+        ),
+        bank(**BANK, layout="scale", bandwidths=np.arange(1.0, 7) * 200, shape="gaussian"),
         bank(**BANK, matrix=jaxspec.Table(np.eye(33, 6) + 0.1), layout="free"),
         stages.Ln(),
         stages.Ln(floor="add", amin=1e-3),
@@ -140,6 +201,13 @@ def _examples():
         stages.PCEN(learn=("gain", "smoothing"), n_bands=6, smoothing=0.3, start="librosa"),
         stages.PCEN(taps=4, smoothing=0.2),
         stages.PCEN(taps=6, learn="all", n_bands=6),
+        stages.PCEN(gain=np.linspace(0.5, 0.9, 6), smoothing=np.linspace(0.1, 0.5, 6)),
+        stages.PCEN(mix=(0.1, 0.3, 0.6), mix_weights=(0.2, 0.3, 0.5), start="librosa"),
+        stages.PCEN(mix=(0.05, 0.2, 0.5), learn="all", n_bands=6),
+        stages.PCEN(mix=(0.1, 0.6), learn="mix", taps=4),
+        stages.PCEN(time_constant=0.05, hop_length=160, sample_rate=16000),
+        stages.PCEN(time_constant=0.03, hop_length=160, sample_rate=16000, learn="all", n_bands=6),
+        *_learned_compression_examples(),
         stages.PCAN(),
         stages.DCT(),
         stages.DCT(n_out=3, dct_type=3, norm=None),
@@ -396,8 +464,9 @@ def test_reach_is_true_and_tight(stage):
 def test_kind_of_reach(stage):
     kind = stage.reach.kind
     neighbours = (
-        stages.PreEmphasis, stages.STFT, stages.Deltas, stages.Pad, stages.Trim, stages.Frame,
-        stages.Splice, stages.Stack, stages.ZeroFrames, stages.PCEN,
+        stages.PreEmphasis, stages.STFT, stages.AdaptiveSTFT, stages.BasisSTFT, stages.Deltas,
+        stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
+        stages.PCEN,
     )  # fmt: skip
     if isinstance(stage, stages.PCAN | FrontEnd) or getattr(stage, "taps", 0) is None:
         assert kind == "past"
@@ -455,22 +524,32 @@ def test_every_field_changes_the_output_or_raises(stage):
         "lookahead": 15, "parts": "real", "offset": 2.0, "low": 0.7, "high": 1.0, "span": 1.0,
         "over": "clip", "deviation": False, "ddof": 1, "eps_in": "variance", "leave_out": 5,
         "value": 0.8, "stop": 5, "step": 2, "last": 3, "n": 2, "rest": "pad", "stride": 2,
-        "n_frames": 9, "remainder": 100, "n_bins": 5, "taps": 5, "smoothing_even": 0.3,
-        "smoothing_odd": 0.3, "min_remaining": 0.4, "strength": 0.7,
+        "family": "gaussian", "beta": 3.0, "coefficients": (0.6, 0.4), "n_knots": 7,
+        "min_length": 8.0, "max_length": 62.0, "per_bin": True, "min_hop": 10, "max_hop": 50.0,
+        "phase": "clip", "n_frames": 9, "remainder": 100, "n_bins": 5, "taps": 5,
+        "smoothing_even": 0.3,
+        "smoothing_odd": 0.3, "min_remaining": 0.4, "strength": 0.7, "mix": (0.15, 0.4, 0.5),
+        "mix_weights": jaxspec.Table([0.5, 0.3, 0.2]), "time_constant": 0.02, "log10_scale": 3.0,
+        "over_time": "median", "shift": 0.5, "sampling": "area", "limits": (40, 7200),
+        "points": jaxspec.Table(np.arange(8.0) ** 2 * 100),
+        "bandwidths": jaxspec.Table(np.full(6, 300.0)),
     }  # fmt: skip
     own = {
         stages.Affine: {"scale": 3.0}, stages.Log1p: {"scale": 3.0},
         stages.Channels: {"start": 2, "step": -2}, stages.DropFrames: {"first": 1},
         stages.FramePreEmphasis: {"first": "drop"}, stages.Window: {"win_length": 5},
-        stages.RFFT: {"n_fft": 10},
+        stages.RFFT: {"n_fft": 10}, stages.LogTBN: {"scale": 3.0},
+        stages.Filterbank: {"exponent": 4.0},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",
         "start": "first", "form": "kaldi", "edge": "edge", "layout": "gaps", "periodic": True,
         "center": True, "pad_mode": "reflect", "dct_type": 2, "n_out": 2, "order": 2,
         "learn": "all", "norm": None, "width": 3, "sample_rate": 15000.0, "n_fft": 66,
-        "edges": "whole", "parts": "both", "over": "time", "deviation": True, "ddof": 0,
-        "eps_in": "deviation", "rest": "drop", "frame_length": 30,
+        "family": "hann", "phase": "frame", "per_bin": False, "min_hop": 11, "edges": "whole",
+        "parts": "both", "over": "time", "deviation": True, "ddof": 0,
+        "eps_in": "deviation", "rest": "drop", "frame_length": 30, "over_time": "none",
+        "sampling": "point", "n_knots": 9,
     }  # fmt: skip
     x, params = _input(stage), _params(stage)
     y = stage.apply(params, x)
@@ -490,8 +569,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         assert value is not None or name == "norm", name
         try:
             changed = dataclasses.replace(stage, **{name: value})
-            own = changed.init(jax.random.key(0))
-            if jax.tree.map(jnp.shape, own) != jax.tree.map(jnp.shape, params):
+            fresh = changed.init(jax.random.key(0))
+            if jax.tree.map(jnp.shape, fresh) != jax.tree.map(jnp.shape, params):
                 continue  # other parameters: a change of the interface
             z = changed.apply(params, x)
         except ValueError:

@@ -9,6 +9,7 @@ import pytest
 
 import jaxspec
 from jaxspec import FrontEnd, stages
+from jaxspec.adaptive_windows import adaptive_window
 
 X = np.zeros(1000, np.float32)
 STFT = {"n_fft": 400, "hop_length": 160}
@@ -17,6 +18,14 @@ BANK = {"sample_rate": 16000, "n_fft": 400}
 
 def _log_mel(x, **options):
     return jaxspec.log_mel_spectrogram(x, **{"sample_rate": 16000, "n_mels": 20, **STFT, **options})
+
+
+def _adaptive(**options):
+    return stages.AdaptiveSTFT(**{"win_length": 300, **STFT, **options})
+
+
+def _adaptive_hop(**options):
+    return stages.AdaptiveHopSTFT(**{"win_length": 300, "min_hop": 80, **STFT, **options})
 
 
 def _spectrum(frames=3, bins=201):
@@ -225,7 +234,7 @@ CASES = {
                     lambda: FrontEnd.from_dict({"stage": "Ln"})),
     "name": (ValueError, "name must be one of 'stft'; got name='mel'",
              lambda: FrontEnd(stages.STFT(**STFT)).replace("mel", n_bands=3)),
-    "layout": (ValueError, "layout must be one of 'fixed', 'gaps', 'free'",
+    "layout": (ValueError, "layout must be one of 'fixed', 'scale', 'warp', 'gaps', 'free'",
                lambda: stages.Filterbank(n_bands=4, layout="warp-speed", **BANK)),
     "learn": (ValueError, "learn must be 'all' or name parameters among .*'gaps', 'widths'",
               lambda: stages.Filterbank(n_bands=4, layout="gaps", learn="centers", **BANK)),
@@ -233,6 +242,55 @@ CASES = {
                     lambda: stages.Filterbank(n_bands=4, learn=(), **BANK)),
     "rectangle": (ValueError, 'shape must not be "rectangle" with layout="gaps"',
                   lambda: stages.Filterbank(n_bands=4, shape="rectangle", layout="gaps", **BANK)),
+    "sampling": (ValueError, "sampling must be one of 'point', 'area'; got sampling='mean'",
+                 lambda: jaxspec.filterbank(n_bands=4, sampling="mean", **BANK)),
+    "exponent 1": (ValueError, "exponent must be > 1, got exponent=1", lambda: jaxspec.filterbank(
+        n_bands=4, shape="generalized_gaussian", exponent=1, **BANK)),
+    "exponent of a triangle": (ValueError, "exponent is that of .* no effect on shape='triangle'",
+                               lambda: jaxspec.filterbank(n_bands=4, exponent=3, **BANK)),
+    "learn exponents": (ValueError, "learn must be .* got learn='exponents'",
+                        lambda: stages.Filterbank(
+                            n_bands=4, layout="gaps", learn="exponents", **BANK)),
+    "n_knots": (ValueError, 'n_knots has no effect but with layout="warp", got n_knots=4',
+                lambda: stages.Filterbank(n_bands=4, n_knots=4, **BANK)),
+    "n_knots 0": (ValueError, "n_knots must be an int >= 1", lambda: stages.Filterbank(
+        n_bands=4, layout="warp", n_knots=0, **BANK)),
+    "points shape": (ValueError, r"points must have shape \(n_bands \+ 2,\) = \(6,\), got \(4,\)",
+                     lambda: stages.Filterbank(n_bands=4, points=[1, 2, 3, 4], **BANK)),
+    "points order": (ValueError, "points must increase, got", lambda: stages.Filterbank(
+        n_bands=1, points=[1, 3, 3], **BANK)),
+    "points and f_min": (ValueError, "f_min has no effect on points of your own, .*f_min=2",
+                         lambda: stages.Filterbank(n_bands=1, points=[1, 2, 3], f_min=2, **BANK)),
+    "points above": (ValueError, "f_max must be <= sample_rate / 2", lambda: stages.Filterbank(
+        n_bands=1, points=[1, 2, 8001], **BANK)),
+    "points and scale": (ValueError, "scale has no effect on points of your own",
+                         lambda: stages.Filterbank(
+                             n_bands=1, points=[1, 200, 300], scale="htk", **BANK)),
+    "bandwidths shape": (ValueError, r"bandwidths must have shape .* \(4,\), got \(2,\)",
+                         lambda: stages.Filterbank(n_bands=4, bandwidths=[1, 2], **BANK)),
+    "bandwidths 0": (ValueError, "bandwidths must be > 0, got 0", lambda: stages.Filterbank(
+        n_bands=2, bandwidths=[1, 0], **BANK)),
+    "bandwidths over the scale": (ValueError, "bandwidths are in Hz", lambda: stages.Filterbank(
+        n_bands=2, bandwidths=[100, 100], domain="scale", **BANK)),
+    "limits alone": (ValueError, 'limits has no effect unless learn names "range"',
+               lambda: stages.Filterbank(n_bands=4, layout="gaps", limits=(0, 8000), **BANK)),
+    "limits of one": (ValueError, r"limits must be \(low, high\) in Hz, got limits=\(3,\)",
+                      lambda: stages.Filterbank(
+                          n_bands=4, layout="gaps", learn="range", limits=(3,), **BANK)),
+    "limits at the start": (ValueError, r"f_min and f_max must lie strictly inside the limits",
+                            lambda: stages.Filterbank(
+                                n_bands=4, layout="gaps", learn="range", **BANK)),
+    "limits above": (ValueError, r"limits\[1\] must be <= 8000", lambda: stages.Filterbank(
+        n_bands=4, layout="gaps", learn="range", f_min=50, f_max=7000, limits=(0, 9000), **BANK)),
+    "limits in octaves": (ValueError, r"limits\[0\] must be > 0 on the octave scale",
+                          lambda: stages.Filterbank(
+                              n_bands=4, layout="gaps", learn="range", f_min=50, f_max=7000,
+                              scale="octave", limits=(0, 8000), **BANK)),
+    "random range": (ValueError, "f_min must be < f_max", lambda: jaxspec.random_edges(
+        jax.random.key(0), 4, f_min=100, f_max=50)),
+    "matrix sampling": (ValueError, "sampling has no effect on a matrix of your own",
+                        lambda: stages.Filterbank(
+                            n_bands=4, sampling="area", matrix=np.ones((201, 4)), **BANK)),
     "matrix shape": (ValueError, r"matrix must have shape .* \(201, 4\), got \(3, 4\)",
                      lambda: stages.Filterbank(n_bands=4, matrix=np.ones((3, 4)), **BANK)),
     "matrix negative": (ValueError, "matrix must not be negative, got -1",
@@ -249,6 +307,77 @@ CASES = {
                         lambda: stages.PCEN(n_bands=4)),
     "gain of 1 learned": (ValueError, "gain must lie strictly between 0 and 1 to be learned",
                           lambda: stages.PCEN(gain=1, learn="gain")),
+    "one smoother": (ValueError, "mix must hold at least 2 different coefficients",
+                     lambda: jaxspec.pcen(X[:, None], mix=(0.1, 0.1))),
+    "mixed smoother": (ValueError, "mix must be <= 1, got mix=2",
+                       lambda: stages.PCEN(mix=(0.1, 2))),
+    "mix and smoothing": (ValueError, "smoothing has no effect with mix, got smoothing=0.1",
+                          lambda: stages.PCEN(mix=(0.1, 0.2), smoothing=0.1)),
+    "weights without mix": (ValueError, "mix_weights has no effect without mix",
+                            lambda: jaxspec.pcen(X[:, None], mix_weights=jnp.ones(2))),
+    "weights of PCEN without mix": (ValueError, "mix_weights has no effect without mix",
+                                    lambda: stages.PCEN(mix_weights=(0.5, 0.5))),
+    "shape of weights": (ValueError, r"mix_weights must have .*\(2,\) or \(1, 2\), got .*\(3,\)",
+                         lambda: jaxspec.pcen(X[:, None], mix=(0.1, 0.2), mix_weights=jnp.ones(3))),
+    "shape of weights of PCEN": (ValueError, r"mix_weights must have .* with n=2, got .*\(3,\)",
+                                 lambda: stages.PCEN(mix=(0.1, 0.2), mix_weights=(0.2, 0.3, 0.5))),
+    "sum of weights": (ValueError, "mix_weights must add up to 1",
+                       lambda: stages.PCEN(mix=(0.1, 0.2), mix_weights=(0.5, 0.4))),
+    "negative weights": (ValueError, "mix_weights must not be negative",
+                         lambda: stages.PCEN(mix=(0.1, 0.2), mix_weights=(1.5, -0.5))),
+    "learned weight of 0": (ValueError, "nor 0 to be learned, got 0", lambda: stages.PCEN(
+        mix=(0.1, 0.2), mix_weights=(1, 0), learn="mix")),
+    "bands of weights": (ValueError, "number of bands must equal that of mix_weights, got 3 and 2",
+                         lambda: stages.PCEN(
+                             mix=(0.1, 0.2), mix_weights=np.full((2, 2), 0.5))(jnp.ones((4, 3)))),
+    "time_constant alone": (ValueError, "hop_length and sample_rate must be given",
+                            lambda: stages.PCEN(time_constant=0.4)),
+    "time_constant 0": (ValueError, "time_constant must be > 0", lambda: stages.PCEN(
+        time_constant=0, hop_length=160, sample_rate=16000)),
+    "hop without time_constant": (ValueError, "hop_length has no effect without time_constant",
+                                  lambda: stages.PCEN(hop_length=160)),
+    "rate without time_constant": (ValueError, "sample_rate has no effect without time_constant",
+                                   lambda: stages.PCEN(sample_rate=16000)),
+    "hop of time_constant": (ValueError, r"stage 2 \(PCEN\).*hop_length=100 and frames 160 samples",
+                             lambda: FrontEnd(
+                                 stages.STFT(**STFT), stages.Power(), stages.PCEN(
+                                     time_constant=0.4, hop_length=100, sample_rate=16000))),
+    "smoothing and time_constant": (ValueError, "smoothing has no effect with time_constant",
+                                    lambda: stages.PCEN(smoothing=0.1, time_constant=0.1)),
+    "mix and time_constant": (ValueError, "mix has no effect with time_constant",
+                              lambda: stages.PCEN(mix=(0.1, 0.2), time_constant=0.1)),
+    "learn smoothing of mix": (ValueError, "learn must be 'all' or name parameters among .*'mix'",
+                               lambda: stages.PCEN(mix=(0.1, 0.2), learn="smoothing")),
+    "bias of a band": (ValueError, "bias must be > 0 in every band, got 0",
+                       lambda: stages.PCEN(bias=[2, 0])),
+    "shape of an offset": (ValueError, r"offset must be a number or have shape \(channels,\)",
+                           lambda: stages.LogOffset(offset=np.ones((2, 2)))),
+    "offset of a band": (ValueError, "offset must be > 0, got offset=0",
+                         lambda: stages.LogOffset(offset=[1, 0])),
+    "bands of an offset": (ValueError, "offset must be .* 1 for each band, got 2 values and 3",
+                           lambda: stages.LogOffset(offset=[1, 2])(jnp.ones((4, 3)))),
+    "bands of two quantities": (ValueError, "power must be .* got 3 values and 2 bands",
+                                lambda: stages.DynamicRange(offset=[1, 2], power=[1, 1, 1])),
+    "n_bands of Root": (ValueError, "number of bands must equal n_bands, got .*=3 .*=4.*Root",
+                        lambda: stages.Root(learn="all", n_bands=4).channels(3)),
+    "n_bands without learn": (ValueError, "no effect without learn, got n_bands=4",
+                              lambda: stages.LogOffset(n_bands=4)),
+    "exponent of 1 learned": (ValueError, "exponent must lie strictly between 0.01 and 1",
+                              lambda: stages.Root(exponent=1, learn="all")),
+    "offset of log_offset": (ValueError, "offset must be >= 1.17549e-38, got offset=0",
+                             lambda: jaxspec.log_offset(X, offset=0)),
+    "exponent of a blend": (ValueError, "exponent must be <= 1, got exponent=2",
+                            lambda: jaxspec.log_power_blend(X, exponent=2)),
+    "power of dynamic_range": (ValueError, "power must be > 0, got power=0",
+                               lambda: jaxspec.dynamic_range(X, power=0)),
+    "over_time": (ValueError, "over_time must be one of 'none', 'median', 'append', 'normalize'",
+                  lambda: jaxspec.log_tbn(X[:, None], over_time="mean")),
+    "eps of a median": (ValueError, "eps has no effect but with over_time=\"normalize\"",
+                        lambda: stages.LogTBN(over_time="median", eps=1e-3)),
+    "no frames to log_tbn": (ValueError, "time axis", lambda: jaxspec.log_tbn(jnp.ones((0, 3)))),
+    "log10_scale": (ValueError, "log10_scale must be <= 20", lambda: stages.LogTBN(log10_scale=99)),
+    "learned scale": (ValueError, "scale must lie strictly between 0 and inf to be learned",
+                      lambda: stages.LogTBN(scale=-1, learn="scale")),
     "librosa's first sample": (ValueError, "first must be one of 'zero', 'replicate'",
                                lambda: stages.PreEmphasis(first="librosa")),
     "table NaN": (ValueError, "finite values", lambda: jaxspec.Table([np.nan])),
@@ -407,6 +536,67 @@ CASES = {
         stages.Ln()).without("pad")),
     "no change": (ValueError, "replace must change something", lambda: FrontEnd(
         stages.Ln()).replace("ln")),
+    # Learned windows, hops and bases.
+    "family": (ValueError, "family must be one of 'hann', 'gaussian'.*got family='hamming'",
+               lambda: _adaptive(family="hamming")),
+    "window norm": (ValueError, "norm must be one of 'peak', 'sum'.*got norm='slaney'",
+                    lambda: _adaptive(norm="slaney")),
+    "sum of a free window": (ValueError, 'norm must not be "sum" with family="free"',
+                             lambda: _adaptive(family="free", norm="sum")),
+    "beta of a Hann window": (ValueError, 'beta has an effect only with family="kaiser", got beta=',
+                              lambda: _adaptive(beta=3)),
+    "beta": (ValueError, "beta must be > 0, got beta=0",
+             lambda: _adaptive(family="kaiser", beta=0)),
+    "coefficients of a Hann window": (ValueError, 'coefficients has an effect only with family=',
+                                      lambda: _adaptive(coefficients=(0.5, 0.5))),
+    "coefficients": (ValueError, r"2 or more that add up to 1 .*got coefficients=\(0.5, 0.4\)",
+                     lambda: _adaptive(family="cosine", coefficients=(0.5, 0.4))),
+    "negative coefficient": (ValueError, "each of coefficients must be > 0.001, got .*=-0.1",
+                             lambda: _adaptive(family="cosine", coefficients=(1.1, -0.1))),
+    "knots of a Hann window": (ValueError, 'n_knots has an effect only with family="free"',
+                               lambda: _adaptive(n_knots=3)),
+    "knots": (ValueError, "n_knots must be an int >= 1",
+              lambda: _adaptive(family="free", n_knots=0)),
+    "full window": (ValueError, "win_length must lie strictly between min_length=2 and "
+                    "max_length=400 .*got win_length=400.*larger n_fft",
+                    lambda: _adaptive(win_length=400)),
+    "short window": (ValueError, "strictly between min_length=350", lambda: _adaptive(
+        min_length=350)),
+    "shortest window": (ValueError, "min_length must be >= 2, got min_length=1",
+                        lambda: _adaptive(min_length=1)),
+    "shortest fixed window": (ValueError, "win_length must be >= 2, got win_length=1",
+                              lambda: _adaptive(win_length=1, learn=())),
+    "bounds of a fixed length": (ValueError, "max_length bounds a learned length and has no effect",
+                                 lambda: _adaptive(max_length=500, learn=())),
+    "lengths": (ValueError, r"win_length must be a number or, with per_bin=True, hold .* = 201",
+                lambda: _adaptive(win_length=np.full(201, 300.0))),
+    "number of lengths": (ValueError, r"hold n_fft // 2 \+ 1 = 201 of them", lambda: _adaptive(
+        win_length=(300.0, 200.0), per_bin=True)),
+    "learned shape": (ValueError, "learn must be 'all' or name .*'win_length'.*family='hann'",
+                      lambda: _adaptive(learn="beta")),
+    "method per bin": (ValueError, "method has no effect with per_bin=True", lambda: _adaptive(
+        per_bin=True, method="fft")),
+    "hop": (ValueError, "hop_length must lie strictly between min_hop=160 and max_hop=400 ",
+            lambda: _adaptive_hop(min_hop=160)),
+    "largest hop": (ValueError, "between min_hop=80 and max_hop=100 ", lambda: _adaptive_hop(
+        max_hop=100)),
+    "fixed hop": (ValueError, "learn must name 'hop_length' .*got learn=..win_length",
+                  lambda: _adaptive_hop(learn="win_length")),
+    "hop per bin": (ValueError, "win_length must be a number", lambda: _adaptive_hop(
+        win_length=np.full(201, 300.0))),
+    "phase of a hop": (ValueError, "phase must be one of 'frame', 'clip'", lambda: _adaptive_hop(
+        phase="zero")),
+    "no frame for a hop": (ValueError, "100 samples holds no frame of n_fft=400", lambda: (
+        lambda stage: stage.apply(stage.init(jax.random.key(0)), X[:100]))(
+            _adaptive_hop(center=False))),
+    "times of a hop": (ValueError, "frame times follow the learned hop", lambda: FrontEnd(
+        _adaptive_hop()).frame_times(3, sample_rate=16000)),
+    "basis": (ValueError, r"learn must be 'all' or name parameters among \('real', 'imag'\)",
+              lambda: stages.BasisSTFT(learn="cosine", **STFT)),
+    "shape of a window": (ValueError, "beta must be given with family='kaiser', got beta=None",
+                          lambda: adaptive_window(30, n_fft=64, family="kaiser")),
+    "shape of another window": (ValueError, "profile has no effect, got profile=.*family='hann'",
+                                lambda: adaptive_window(30, n_fft=64, profile=np.ones(3))),
     "missing field": (ValueError, "a STFT needs n_fft; got hop_length",
                       lambda: jaxspec.stage_from_dict({"stage": "STFT", "hop_length": 4})),
     "other sample rate": (ValueError, "sample_rate must be that of the stages.*=8000 and 16000",

@@ -94,6 +94,16 @@ FUNCTIONS = {
     "pcen librosa": _bands(partial(jaxspec.pcen, start="librosa")),
     "pcen power 0": _bands(partial(jaxspec.pcen, power=0)),
     "pcen bias 0": _bands(partial(jaxspec.pcen, bias=0)),
+    "pcen mix": _bands(partial(jaxspec.pcen, mix=(0.02, 0.1, 0.5))),
+    "pcen taps": _bands(partial(jaxspec.pcen, mix=(0.02, 0.1, 0.5), taps=4)),
+    "log_offset": _bands(jaxspec.log_offset),
+    "log_power_blend": _bands(jaxspec.log_power_blend),
+    "log_power_blend -0.4": _bands(partial(jaxspec.log_power_blend, exponent=-0.4, offset=0.01)),
+    "log_power_blend 0.9": _bands(partial(jaxspec.log_power_blend, exponent=0.9)),
+    "dynamic_range": _bands(jaxspec.dynamic_range),
+    "dynamic_range 0.1": _bands(partial(jaxspec.dynamic_range, power=0.1, offset=1e-3)),
+    "log_tbn": _bands(jaxspec.log_tbn),
+    "log_tbn append": _bands(partial(jaxspec.log_tbn, over_time="append")),
     "dct": _bands(jaxspec.dct),
     "lifter": _bands(partial(jaxspec.lifter, lifter=22)),
     "delta": _bands(jaxspec.delta),
@@ -103,6 +113,8 @@ FUNCTIONS = {
     "lfcc": partial(jaxspec.lfcc, sample_rate=16000, n_bands=20, n_lfcc=10, **STFT),
     "front-end, gaps": _learnable("gaps"),
     "front-end, free": _learnable("free"),
+    "front-end, scale": _learnable("scale"),
+    "front-end, warp": _learnable("warp"),
 }
 
 
@@ -179,9 +191,9 @@ def test_every_public_function_of_a_signal_is_listed():
         "check_nola", "dct_matrix", "erb_bandwidth", "erb_to_hz", "fft_frequencies", "filterbank",
         "frame_times", "hz_to_bark", "hz_to_erb", "hz_to_mel", "hz_to_octave", "hz_to_scale",
         "lifter_weights", "mel_filterbank", "mel_to_hz", "merge", "num_frames", "octave_to_hz",
-        "parametrize", "pcm_to_float", "presets", "samples_for_frames", "scale_to_hz",
-        "smoothing_for_time_constant", "split", "stage_from_dict", "stage_types", "stages",
-        "window",
+        "parametrize", "pcm_to_float", "presets", "random_edges", "samples_for_frames",
+        "scale_to_hz", "smoothing_for_time_constant", "split", "stage_from_dict", "stage_types",
+        "stages", "window",
     }  # fmt: skip
     tested = {name.split(" ")[0].rstrip(",") for name in FUNCTIONS} | {"ln", "spectrogram"}
     public = {

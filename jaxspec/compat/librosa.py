@@ -23,7 +23,7 @@ import numpy as np
 from jaxspec._checks import check_number
 from jaxspec.compat._arguments import refuse_changed, refuse_signal
 from jaxspec.frontend import FrontEnd
-from jaxspec.gain_control import smoothing_for_time_constant
+from jaxspec.smoothing import smoothing_for_time_constant
 from jaxspec.stages import DCT, PCEN, STFT, AmplitudeToDb, Filterbank, Lifter, Power, PowerToDb
 from jaxspec.windows import WindowLike
 

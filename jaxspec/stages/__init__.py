@@ -4,7 +4,10 @@ See `jaxspec.stage` for the protocol. Every class is a frozen dataclass whose fi
 keyword arguments of the function of the same name, where there is one.
 """
 
+from jaxspec.stages.adaptive import AdaptiveSTFT as AdaptiveSTFT
+from jaxspec.stages.adaptive_hop import AdaptiveHopSTFT as AdaptiveHopSTFT
 from jaxspec.stages.bands import Filterbank as Filterbank
+from jaxspec.stages.basis import BasisSTFT as BasisSTFT
 from jaxspec.stages.branches import Beside as Beside
 from jaxspec.stages.cepstrum import DCT as DCT
 from jaxspec.stages.cepstrum import Deltas as Deltas
@@ -14,7 +17,6 @@ from jaxspec.stages.compression import Ln as Ln
 from jaxspec.stages.compression import Log1p as Log1p
 from jaxspec.stages.compression import Log10 as Log10
 from jaxspec.stages.compression import PowerToDb as PowerToDb
-from jaxspec.stages.compression import Root as Root
 from jaxspec.stages.frames import RFFT as RFFT
 from jaxspec.stages.frames import Frame as Frame
 from jaxspec.stages.frames import FramePreEmphasis as FramePreEmphasis
@@ -32,6 +34,11 @@ from jaxspec.stages.layout import Splice as Splice
 from jaxspec.stages.layout import Stack as Stack
 from jaxspec.stages.layout import WholeFrames as WholeFrames
 from jaxspec.stages.layout import ZeroFrames as ZeroFrames
+from jaxspec.stages.learned_compression import DynamicRange as DynamicRange
+from jaxspec.stages.learned_compression import LogOffset as LogOffset
+from jaxspec.stages.learned_compression import LogPowerBlend as LogPowerBlend
+from jaxspec.stages.learned_compression import LogTBN as LogTBN
+from jaxspec.stages.learned_compression import Root as Root
 from jaxspec.stages.padding import FitLength as FitLength
 from jaxspec.stages.padding import MaskPadding as MaskPadding
 from jaxspec.stages.padding import Pad as Pad
@@ -61,13 +68,17 @@ __all__ = [
     "RFFT",
     "STFT",
     "Abs",
+    "AdaptiveHopSTFT",
+    "AdaptiveSTFT",
     "Affine",
     "AmplitudeToDb",
+    "BasisSTFT",
     "Beside",
     "Channels",
     "Clip",
     "Deltas",
     "DropFrames",
+    "DynamicRange",
     "Filterbank",
     "FitFrames",
     "FitLength",
@@ -80,6 +91,9 @@ __all__ = [
     "Log1p",
     "Log10",
     "LogEnergy",
+    "LogOffset",
+    "LogPowerBlend",
+    "LogTBN",
     "MaskPadding",
     "Normalize",
     "Pad",

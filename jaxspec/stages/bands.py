@@ -9,30 +9,52 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice, check_positive_int, check_same
+from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
 from jaxspec.filterbanks import (
     apply_filterbank,
     band_edges,
     bank_matrix,
     check_band_range,
     check_bank,
-    draw,
     warn_about_empty_bands,
 )
 from jaxspec.framing import fft_frequencies
-from jaxspec.layouts import band_widths, free_weights, gap_edges
+from jaxspec.layouts import (
+    MOVES,
+    band_exponents,
+    band_gains,
+    band_widths,
+    check_bandwidths,
+    check_limits,
+    check_points,
+    free_weights,
+    moved_points,
+)
 from jaxspec.learning import Names, check_learn, learned_names
+from jaxspec.shapes import draw
 from jaxspec.stage import Params, Stage
 from jaxspec.table import Table
 
 __all__ = ["LAYOUTS", "Filterbank"]
 
-# The parameters of every layout; their shapes are in Filterbank._shapes.
+# The parameters of every layout, then those that it has if they are named; the exponents of the
+# generalised Gaussian are among the first. Their shapes are in Filterbank._shapes.
 LAYOUTS: dict[str, tuple[str, ...]] = {
     "fixed": (),
+    "scale": ("scale",),
+    "warp": ("warp",),
     "gaps": ("gaps", "widths"),
     "free": ("weights",),
 }
+_BY_NAME: dict[str, tuple[str, ...]] = {
+    "fixed": (),
+    "scale": ("widths", "range", "gains"),
+    "warp": ("widths", "range", "gains"),
+    "gaps": ("range", "gains"),
+    "free": (),
+}
+_DRAWN = tuple(layout for layout, others in _BY_NAME.items() if others)
+_KNOTS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,23 +64,44 @@ class Filterbank(Stage):
     The defaults are mel bands as in librosa.
 
     Args:
-      sample_rate, n_fft, n_bands, f_min, f_max, scale, shape, domain, norm: as in
-        `jaxspec.filterbank`.
-      layout: what can be learned. ``"fixed"``: nothing. ``"gaps"``: the centres, as gaps between
-        neighbours that stay positive, so that centres never cross (parameter ``gaps``,
-        ``n_bands + 1``), and the width of every band relative to its neighbours' distance
-        (``widths``, ``n_bands``). ``"free"``: every weight, non-negative (``weights``,
-        ``(n_fft // 2 + 1, n_bands)``). All parameters are 0 at the start, where the bank is the
-        fixed one (free weights of 0 start 50 dB below their band's largest).
+      sample_rate, n_fft, n_bands, f_min, f_max, scale, shape, domain, norm, sampling, exponent: as
+        in `jaxspec.filterbank`; the start of what is learned.
+      layout: what can be learned. All parameters are 0 at the start, where the bank is the fixed
+        one; centres never cross and keep inside the range.
+
+        - ``"fixed"``: nothing.
+        - ``"scale"``: on which scale ``log1p(f / f_b)`` the centres are laid out (``scale``, one
+          number: the logarithm of the corner ``f_b`` over its start). Whatever the start, centres
+          keep their places while the scale is stretched below them.
+        - ``"warp"``: a smooth monotone map of the range (``warp``, ``n_knots + 1``), which moves
+          neighbours together.
+        - ``"gaps"``: every centre, as gaps between neighbours that stay positive (``gaps``,
+          ``n_bands + 1``), and the width of every band (``widths``, ``n_bands``).
+        - ``"free"``: every weight, non-negative (``weights``, ``(n_fft // 2 + 1, n_bands)``); where
+          the fixed bank is 0, they start 50 dB below their band's largest.
       learn: which of these parameters exist, by name, or ``"all"``; the others keep their start.
-      matrix: a bank of your own, ``(n_fft // 2 + 1, n_bands)``, instead of scale, shape, domain
-        and norm, which then must keep their defaults; with the layout ``"fixed"`` or ``"free"``.
+        The shape ``"generalized_gaussian"`` has ``exponents``, ``(n_bands,)``, too. Only if they
+        are named, for the layouts scale, warp and gaps: ``widths``, factors from 1/8 to 8;
+        ``range``, the lower and the upper end; and ``gains``, a factor on every band.
+      matrix: a bank of your own, ``(n_fft // 2 + 1, n_bands)``, instead of what describes one,
+        which then must keep its defaults; with the layout ``"fixed"`` or ``"free"``.
+      points: Hz, ``(n_bands + 2,)``, increasing: the lower end, the centres and the upper end of a
+        bank of your own, instead of ``f_min`` and ``f_max``; such as of `jaxspec.random_edges`.
+        ``scale`` is still that on which gaps, warps and ranges are measured.
+      bandwidths: Hz, ``(n_bands,)``: the widths of the bands at half their height, about their
+        centres, instead of reaching to the neighbours. Under a learned layout they grow with the
+        distance of the neighbours. Not for gammatones, and over the domain ``"hz"`` only.
+      n_knots: between the ends of the range, for the layout ``"warp"``.
+      limits: Hz, ``(low, high)``, inside which a learned ``range`` keeps; default 0 (on the octave
+        scale half of ``f_min``) and half the sample rate. Inwards, each end goes up to 40 % of the
+        range on the scale.
 
     The parameters have no unit and frequencies are in Hz: ``dataclasses.replace`` with another
     sample rate and ``n_fft`` makes a stage that takes the same parameters (but free weights).
 
     Raises:
-      ValueError: as `jaxspec.filterbank`, and for a shape that cannot be learned.
+      ValueError: as `jaxspec.filterbank`, and for a shape that cannot be learned, points that do
+        not increase, or an option that has no effect.
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxspec
@@ -69,6 +112,11 @@ class Filterbank(Stage):
       {'gaps': (41,), 'widths': (40,)}
       >>> bank.apply(params, jnp.ones((98, 257))).shape
       (98, 40)
+      >>> linear = jaxspec.stages.Filterbank(
+      ...     sample_rate=16000, n_fft=512, n_bands=3, points=[0, 2000, 4000, 6000, 8000],
+      ...     layout="scale")
+      >>> linear.centers({"scale": jnp.array(-1.0)}).round()
+      Array([1401., 3292., 5514.], dtype=float32)
     """
 
     takes = "features"
@@ -86,29 +134,92 @@ class Filterbank(Stage):
     layout: str = "fixed"
     learn: Names = "all"
     matrix: Table | None = None
+    sampling: str = "point"
+    exponent: float = 2.0
+    points: Table | None = None
+    bandwidths: Table | None = None
+    n_knots: int = _KNOTS
+    limits: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         n_bands = check_positive_int("n_bands", self.n_bands)
         self._set(n_fft=check_positive_int("n_fft", self.n_fft), n_bands=n_bands)
-        norm = check_bank(self.scale, self.shape, self.domain, self.norm)
-        sample_rate, f_min, f_max = check_band_range(
-            self.sample_rate, self.f_min, self.f_max, self.scale
+        norm, exponent = check_bank(
+            self.scale, self.shape, self.domain, self.norm, self.sampling, self.exponent
         )
-        self._set(sample_rate=sample_rate, f_min=f_min, f_max=f_max, norm=norm)
         check_choice("layout", self.layout, tuple(LAYOUTS))
-        self._set(learn=check_learn(self.learn, LAYOUTS[self.layout], f"layout={self.layout!r}"))
-        if self.layout == "fixed" and self.learn != "all":
-            raise ValueError(f'learn has no effect with layout="fixed", got learn={self.learn!r}')
-        if self.layout == "gaps" and self.shape == "rectangle":
-            raise ValueError(
-                'shape must not be "rectangle" with layout="gaps": its edges have no gradient; '
-                'use "gaussian" or "triangle"'
-            )
+        self._set(sample_rate=check_number("sample_rate", self.sample_rate, above=0))
+        if self.points is not None:
+            self._check_points()
+        f_min, f_max = (
+            (self.f_min, self.f_max) if self.points is None else self.points.values[[0, -1]]
+        )
+        sample_rate, f_min, f_max = check_band_range(self.sample_rate, f_min, f_max, self.scale)
+        self._set(sample_rate=sample_rate, norm=norm, exponent=exponent)
+        if self.points is None:
+            self._set(f_min=f_min, f_max=f_max)
+        self._check_learned()
         if self.matrix is not None:
             self._check_matrix()
+        if self.bandwidths is not None:
+            self._set(bandwidths=check_bandwidths(self.bandwidths, n_bands=self.n_bands))
+            if self.domain != "hz" or self.shape == "gammatone":
+                raise ValueError(
+                    f'bandwidths are in Hz, for the domain "hz", and gammatones have their own; '
+                    f"got bandwidths with domain={self.domain!r} and shape={self.shape!r}"
+                )
         # A learned bank moves; the warning is about features that are constant for ever.
         if self.layout == "fixed":
             warn_about_empty_bands(_start_matrix(self), stacklevel=4)
+
+    def _check_points(self) -> None:
+        self._set(points=check_points(self.points, n_bands=self.n_bands))
+        # Half the sample rate is what a stage without points has filled in.
+        for name, unset in (("f_min", (0.0,)), ("f_max", (None, self.sample_rate / 2))):
+            if getattr(self, name) not in unset:
+                raise ValueError(
+                    f"{name} has no effect on points of your own, whose first and last are the "
+                    f"range, got {name}={getattr(self, name)}"
+                )
+        self._set(f_max=None)
+
+    def _check_learned(self) -> None:
+        layout, sample_rate = self.layout, self.sample_rate
+        own = LAYOUTS[layout]
+        if self.shape == "generalized_gaussian" and layout in _DRAWN:
+            own = (*own, "exponents")
+        names = own + _BY_NAME[layout]
+        learn = check_learn(self.learn, names, f"layout={layout!r}")
+        self._set(learn=learn)
+        if layout == "fixed" and learn != "all":
+            raise ValueError(f'learn has no effect with layout="fixed", got learn={learn!r}')
+        if layout in _DRAWN and self.shape == "rectangle" and self.sampling == "point":
+            raise ValueError(
+                f'shape must not be "rectangle" with layout="{layout}" and sampling="point": its '
+                f'edges have no gradient; use "gaussian" or "triangle", or sampling="area"'
+            )
+        self._set(n_knots=check_positive_int("n_knots", self.n_knots))
+        if self.n_knots != _KNOTS and layout != "warp":
+            raise ValueError(
+                f'n_knots has no effect but with layout="warp", got n_knots={self.n_knots}'
+            )
+        learned = self._learned()
+        if "range" in learned:
+            f_min, f_max = self._start_points()[[0, -1]]
+            limits = check_limits(
+                self.limits, f_min=f_min, f_max=f_max, scale=self.scale, sample_rate=sample_rate
+            )
+            self._set(limits=limits)
+        elif self.limits is not None:
+            raise ValueError(
+                f'limits has no effect unless learn names "range", got limits={self.limits}'
+            )
+        measured = {"gaps", "warp", "range"} & set(learned) or self.domain == "scale"
+        if self.points is not None and not measured and self.scale != "slaney":
+            raise ValueError(
+                f"scale has no effect on points of your own that are drawn over Hz and do not move "
+                f"along it, got scale={self.scale!r}"
+            )
 
     def _check_matrix(self) -> None:
         matrix = Table(self.matrix)  # type: ignore[arg-type]
@@ -120,11 +231,16 @@ class Filterbank(Stage):
             )
         if (matrix.values < 0).any():
             raise ValueError(f"matrix must not be negative, got {matrix.values.min():g}")
-        if self.layout == "gaps":
-            raise ValueError('layout must be "fixed" or "free" with a matrix, got layout="gaps"')
+        if self.layout in _DRAWN:
+            raise ValueError(
+                f'layout must be "fixed" or "free" with a matrix, got layout={self.layout!r}'
+            )
+        drawn = (
+            "scale", "shape", "domain", "norm", "f_min", "sampling", "exponent", "points",
+            "bandwidths",
+        )  # fmt: skip
         for field in dataclasses.fields(self):
-            drawn = field.name in ("scale", "shape", "domain", "norm", "f_min")
-            if drawn and getattr(self, field.name) != field.default:
+            if field.name in drawn and getattr(self, field.name) != field.default:
                 raise ValueError(
                     f"{field.name} has no effect on a matrix of your own, got "
                     f"{field.name}={getattr(self, field.name)!r}"
@@ -140,18 +256,33 @@ class Filterbank(Stage):
             )  # fmt: skip
         return self.n_bands
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {
-            "gaps": (self.n_bands + 1,),
-            "widths": (self.n_bands,),
-            "weights": (self.n_fft // 2 + 1, self.n_bands),
-        }
+    def _learned(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        own = LAYOUTS[self.layout]
+        if self.shape == "generalized_gaussian" and self.layout in _DRAWN:
+            own = (*own, "exponents")
+        return (
+            own if self.learn == "all" else learned_names(self.learn, own + _BY_NAME[self.layout])
+        )
+
+    def _start_points(self) -> np.ndarray:
+        """The points at the start of learning, Hz."""
+        if self.points is not None:
+            return self.points.values
+        assert self.f_max is not None
+        return band_edges(self.n_bands, f_min=self.f_min, f_max=self.f_max, scale=self.scale)
 
     def init(self, key: jax.Array, *, dtype: Any = jnp.float32) -> Params:
-        shapes = self._shapes()
+        shapes = {
+            "scale": (),
+            "warp": (self.n_knots + 1,),
+            "gaps": (self.n_bands + 1,),
+            "weights": (self.n_fft // 2 + 1, self.n_bands),
+            "range": (2,),
+        }
+        # The others are numbers of every band.
         return {
-            name: jnp.zeros(shapes[name], dtype)
-            for name in learned_names(self.learn, LAYOUTS[self.layout])
+            name: jnp.zeros(shapes.get(name, (self.n_bands,)), dtype) for name in self._learned()
         }
 
     def edges(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
@@ -161,11 +292,10 @@ class Filterbank(Stage):
         """
         if self.matrix is not None:
             raise ValueError("a matrix of your own has no edges")
-        assert self.f_max is not None
-        options = {"f_min": self.f_min, "f_max": self.f_max, "scale": self.scale}
-        if "gaps" in params:
-            return gap_edges(params["gaps"], n_bands=self.n_bands, **options)  # type: ignore[arg-type]
-        return jnp.asarray(band_edges(self.n_bands, **options), dtype)  # type: ignore[arg-type]
+        start = self._start_points()
+        if not any(name in params for name in MOVES):
+            return jnp.asarray(start, dtype)
+        return moved_points(params, points=start, scale=self.scale, limits=self.limits)
 
     def weights(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
         """The matrix ``(n_fft // 2 + 1, n_bands)`` at these parameters."""
@@ -175,16 +305,33 @@ class Filterbank(Stage):
             return jnp.asarray(_start_matrix(self), dtype)
         wide = jnp.promote_types(dtype, jnp.result_type(*params.values()))
         params = {name: jnp.asarray(value, wide) for name, value in params.items()}
+        edges = self.edges(params, dtype=wide)
+        exponents: Any = self.exponent
+        if "exponents" in params:
+            exponents = band_exponents(params["exponents"], start=self.exponent)
         matrix = draw(
             fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft),
-            self.edges(params, dtype=wide),
+            edges,
             widths=band_widths(params["widths"]) if "widths" in params else 1.0,
+            bandwidths=self._bandwidths(edges),
+            exponents=exponents,
             scale=self.scale,
             shape=self.shape,
             domain=self.domain,
             norm=self.norm,
+            bin_width=self.sample_rate / self.n_fft if self.sampling == "area" else None,
         )
+        if "gains" in params:
+            matrix = matrix * band_gains(params["gains"])
         return matrix.astype(dtype)
+
+    def _bandwidths(self, edges: jax.Array) -> jax.Array | None:
+        """The given bandwidths, grown as the distances of the neighbours have."""
+        if self.bandwidths is None:
+            return None
+        start = self._start_points()
+        rate = self.bandwidths.values / (start[2:] - start[:-2])
+        return jnp.asarray(rate, edges.dtype) * (edges[2:] - edges[:-2])
 
     def centers(self, params: Params) -> jax.Array:
         """The centre of every band in Hz ``(n_bands,)``; of free weights their mean frequency."""
@@ -218,4 +365,8 @@ def _start_matrix(stage: Filterbank) -> np.ndarray:
         stage.shape,
         stage.domain,
         stage.norm,
+        stage.sampling,
+        stage.exponent,
+        stage.points,
+        stage.bandwidths,
     )

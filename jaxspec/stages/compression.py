@@ -10,7 +10,7 @@ from jaxspec import compression
 from jaxspec._checks import check_choice, check_number
 from jaxspec.stage import Params, Reach, Stage
 
-__all__ = ["AmplitudeToDb", "Ln", "Log1p", "Log10", "PowerToDb", "Root"]
+__all__ = ["AmplitudeToDb", "Ln", "Log1p", "Log10", "PowerToDb"]
 
 
 class _Compression(Stage):
@@ -109,28 +109,6 @@ class AmplitudeToDb(PowerToDb):
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         return compression.amplitude_to_db(x, ref=self.ref, amin=self.amin, top_db=self.top_db)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Root(_Compression):
-    """Root compression: `jaxspec.root`.
-
-    Args:
-      exponent: above 0 and at most 1.
-
-    Example:
-      >>> import jax.numpy as jnp, jaxspec
-      >>> jaxspec.stages.Root()(jnp.array([[0.0, 8.0]])).round(4)
-      Array([[0., 2.]], dtype=float32)
-    """
-
-    exponent: float = 1 / 3
-
-    def __post_init__(self) -> None:
-        self._set(exponent=check_number("exponent", self.exponent, above=0, at_most=1))
-
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return compression.root(x, exponent=self.exponent)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,21 +6,64 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number
 from jaxspec.fourier import check_method
-from jaxspec.framing import num_frames
+from jaxspec.framing import frame, num_frames
 from jaxspec.polar import power
 from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad, check_padding
 from jaxspec.stage import Length, Params, Reach, Stage
 from jaxspec.windows import WindowLike, held, window_in_frame
 
-__all__ = ["STFT", "Power"]
+__all__ = ["STFT", "Power", "products"]
+
+
+class _ShortTime(Stage):
+    """The frames of a spectrum: ``n_fft`` samples every ``hop_length``."""
+
+    takes = "waveform"
+    gives = "spectrum"
+
+    n_fft: int
+    hop_length: Any
+    center: bool
+    pad_mode: str
+
+    @property
+    def reach(self) -> Reach:
+        before = self.n_fft // 2 if self.center else 0
+        return Reach(
+            stride=self.hop_length,
+            before=before,
+            after=self.n_fft - before - 1,
+            clip=self.center and self.pad_mode == "wrap",
+        )
+
+    @property
+    def middle(self) -> float:
+        return 0 if self.center else self.n_fft // 2
+
+    def channels(self, n: int | None) -> int:
+        return self.n_fft // 2 + 1
+
+    def length(self, n: Any) -> Any:
+        return num_frames(n, n_fft=self.n_fft, hop_length=self.hop_length, center=self.center)
+
+    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
+        return center_pad(
+            x,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            center=self.center,
+            pad_mode=self.pad_mode,
+            length=length,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class STFT(Stage):
+class STFT(_ShortTime):
     """Short-time Fourier transform: `jaxspec.stft`.
 
     Args:
@@ -34,9 +77,6 @@ class STFT(Stage):
       >>> stft(jnp.zeros((2, 16000))).shape
       (2, 101, 257)
     """
-
-    takes = "waveform"
-    gives = "spectrum"
 
     n_fft: int
     hop_length: int | None = None
@@ -65,39 +105,6 @@ class STFT(Stage):
         assert self.win_length is not None
         return window_in_frame(
             self.window, n_fft=self.n_fft, win_length=self.win_length, periodic=self.periodic
-        )
-
-    @property
-    def reach(self) -> Reach:
-        assert self.hop_length is not None
-        before = self.n_fft // 2 if self.center else 0
-        return Reach(
-            stride=self.hop_length,
-            before=before,
-            after=self.n_fft - before - 1,
-            clip=self.center and self.pad_mode == "wrap",
-        )
-
-    @property
-    def middle(self) -> float:
-        return 0 if self.center else self.n_fft // 2
-
-    def channels(self, n: int | None) -> int:
-        return self.n_fft // 2 + 1
-
-    def length(self, n: Any) -> Any:
-        assert self.hop_length is not None
-        return num_frames(n, n_fft=self.n_fft, hop_length=self.hop_length, center=self.center)
-
-    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
-        assert self.hop_length is not None
-        return center_pad(
-            x,
-            n_fft=self.n_fft,
-            hop_length=self.hop_length,
-            center=self.center,
-            pad_mode=self.pad_mode,
-            length=length,
         )
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
@@ -135,3 +142,16 @@ class Power(Stage):
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         return power(x, exponent=self.exponent)
+
+
+def products(x: jax.Array, basis: Params, *, hop_length: int) -> jax.Array:
+    """The spectrum of every whole frame of ``x`` by a basis of ``(n_fft, bins)``.
+
+    ``basis`` holds its ``"real"`` and ``"imag"`` parts, window included.
+    """
+    real, imag = (jnp.asarray(basis[part], x.dtype) for part in ("real", "imag"))
+    frames = frame(x, frame_length=real.shape[0], hop_length=hop_length)
+    return jax.lax.complex(
+        jnp.matmul(frames, real, precision=jax.lax.Precision.HIGHEST),
+        jnp.matmul(frames, imag, precision=jax.lax.Precision.HIGHEST),
+    )
