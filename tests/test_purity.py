@@ -139,6 +139,7 @@ WITHOUT_DATA = {
     "lifter_weights",
     "mel_filterbank",
     "merge",
+    "random_edges",
     "samples_for_frames",
     "smoothing_for_time_constant",
     "split",
