@@ -7,7 +7,7 @@ import pytest
 from helpers import noise, t2
 
 import jaxspec
-from jaxspec import FrontEnd, stages
+from jaxspec import FrontEnd, pieces, stages
 
 
 def test_padding_and_trimming():
@@ -188,9 +188,9 @@ def test_frame_times_follow_every_stage():
         FrontEnd(stages.Ln()).frame_times(3, sample_rate=16000)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("few_tiles")
-@pytest.mark.parametrize("samples", [20000, 20123])
-@pytest.mark.parametrize("edges", ["whole", "zeros", "mirror"])
+@pytest.mark.parametrize(("edges", "samples"), [("whole", 6123), ("zeros", 6000), ("mirror", 6123)])
 def test_tiles_of_step_by_step_chains(edges, samples):
     """A long clip in tiles gives the values and gradients of the clip at once."""
     steps = (
@@ -208,10 +208,11 @@ def test_tiles_of_step_by_step_chains(edges, samples):
         stages.Splice(before=1, after=2, stride=3),
         stages.Stack(n=2, rest="pad", value=3.0),
     )
-    whole, tiled = FrontEnd(*steps, tile_frames=10**6), FrontEnd(*steps, tile_frames=4)
+    whole, tiled = FrontEnd(*steps, tile_frames=10**6), FrontEnd(*steps, tile_frames=1)
     x = jnp.asarray(noise(2, samples), jnp.float32)
+    plan = pieces.Plan.of(pieces.Chain(tiled.stages, tiled.names), x.shape, 1, "cpu")
+    assert plan.turns * plan.tiles_in_a_turn >= 3
     y = whole(x)
-    assert y.shape[-2] > 15
     assert np.allclose(tiled(x), y, atol=2e-4)
     weights = jnp.asarray(noise(*y.shape), jnp.float32)
 
