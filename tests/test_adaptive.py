@@ -150,6 +150,7 @@ def test_nnaudio(name):
 # Fixed forms.
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("n_fft", [64, 65])
 @pytest.mark.parametrize(
@@ -286,6 +287,7 @@ def test_a58_every_parameter_has_the_gradient_of_differences(stage):
     assert np.isclose(jnp.vdot(of_x, along), expected, rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("stage", GENERIC, ids=NAMES)
 def test_no_signal_and_no_parameter_gives_nan(stage):
     """Silence, DC, loud and tiny signals, a sample alone, and parameters at their far ends."""

@@ -342,6 +342,7 @@ def test_transforms_agree(stage):
     assert stage.apply(params, x[:0]).shape == (0, *y.shape[1:])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float64])
 def test_dtypes(stage, dtype):
     if stage.takes == "spectrum":
@@ -410,6 +411,7 @@ def _cut(stage, x, start, stop):
     return x[..., start:stop] if stage.takes == "waveform" else x[..., start:stop, :]
 
 
+@pytest.mark.exhaustive
 def test_reach_is_true_and_tight(stage):
     """Changing one input position changes the outputs that reach it, and no other."""
     x, params, reach = _input(stage), _params(stage), stage.reach
@@ -506,6 +508,7 @@ def test_pieces_make_the_whole(stage):
     assert np.allclose(pieces, whole, rtol=1e-5, atol=1e-6 * float(np.abs(whole).max()))
 
 
+@pytest.mark.exhaustive
 def test_every_field_changes_the_output_or_raises(stage):
     """No option is accepted and ignored."""
     if isinstance(stage, FrontEnd):

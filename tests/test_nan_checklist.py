@@ -260,6 +260,7 @@ TRAINED = {
 }
 
 
+@pytest.mark.exhaustive
 def test_ten_thousand_steps_without_nan():
     """Adam at 0.1, 10 times what suits, on silence, noise and clipped tones of any level."""
     bank = FrontEnd(

@@ -154,6 +154,7 @@ def test_lowers_for_every_platform(platform):
     assert _while_loops(text) == 1
 
 
+@pytest.mark.exhaustive
 def test_every_transformation_of_tiles():
     frontend, whole = _frontend(4), _frontend(AT_ONCE)
     params = _params(frontend)
@@ -195,6 +196,7 @@ def test_every_transformation_of_tiles():
         _assert_close(product(x[0]), hessian_along)
 
 
+@pytest.mark.exhaustive
 def test_parameters_of_a_batch_of_models():
     """`vmap` over parameters, signals or both, with gradients to each."""
     frontend, whole = _frontend(4), _frontend(AT_ONCE)
