@@ -18,7 +18,7 @@ from jaxspec._checks import (
 )
 from jaxspec._dtypes import as_computed, as_returned
 from jaxspec.filterbanks import apply_filterbank
-from jaxspec.framing import pad_first
+from jaxspec.framing import repeat_ends
 
 __all__ = [
     "DCT_TYPES",
@@ -203,15 +203,7 @@ def delta_edges(x: jax.Array, *, width: int, length: jax.Array | int | None = No
     With ``length``, which may be traced, it is the first so many frames.
     """
     half = width // 2
-    if x.shape[-2] == 0:  # no frame to repeat
-        return x
-    if length is not None:
-        return pad_first(
-            x, length=length, before=half, after=half, pad_mode="edge", axis=x.ndim - 2
-        )
-    lead = (*x.shape[:-2], half, x.shape[-1])
-    first, last = x[..., :1, :], x[..., -1:, :]
-    return jnp.concatenate([jnp.broadcast_to(first, lead), x, jnp.broadcast_to(last, lead)], -2)
+    return repeat_ends(x, before=half, after=half, length=length)
 
 
 def delta_taps(x: jax.Array, *, width: int, order: int) -> jax.Array:

@@ -33,6 +33,7 @@ __all__ = [
     "overlap_add",
     "pad",
     "pad_first",
+    "repeat_ends",
     "samples_for_frames",
 ]
 
@@ -195,6 +196,24 @@ def pad_first(
     )
     padded = jnp.concatenate([front, x, jnp.zeros_like(back)], axis=axis)
     return jax.lax.dynamic_update_slice_in_dim(padded, back, before + length, axis=axis)
+
+
+def repeat_ends(
+    x: jax.Array, *, before: int, after: int, length: jax.Array | int | None = None
+) -> jax.Array:
+    """Features with their first and last frame so many times more; of no frames there are none.
+
+    With ``length``, which may be traced, it is the first so many frames.
+    """
+    if x.shape[-2] == 0:
+        return x
+    if length is not None:
+        widths = {"before": before, "after": after}
+        return pad_first(x, length=length, pad_mode="edge", axis=x.ndim - 2, **widths)
+    *batch, _, channels = x.shape
+    first = jnp.broadcast_to(x[..., :1, :], (*batch, before, channels))
+    last = jnp.broadcast_to(x[..., -1:, :], (*batch, after, channels))
+    return jnp.concatenate([first, x, last], axis=-2)
 
 
 def _outside(x: jax.Array, start: int, stop: int, pad_mode: str) -> jax.Array:

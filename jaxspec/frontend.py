@@ -99,17 +99,7 @@ class FrontEnd(Stage):
             tile_frames = check_positive_int("tile_frames", tile_frames)
         self._set(stages=tuple(flat), tile_frames=tile_frames)
         self._check_fit()
-        stated = self._stated_rate()
-        if sample_rate is None:
-            sample_rate = stated
-        else:
-            sample_rate = check_number("sample_rate", sample_rate, above=0)
-            if stated not in (None, sample_rate):
-                raise ValueError(
-                    f"sample_rate must be that of the stages or left out, got "
-                    f"sample_rate={sample_rate:g} and {stated:g} in the stages"
-                )
-        self._set(sample_rate=sample_rate)
+        self._set(sample_rate=_agreeing(self._stated_rate(), sample_rate))
 
     def _check_fit(self) -> None:
         kind, channels, reach = self.stages[0].takes, None, Reach()
@@ -348,15 +338,20 @@ class FrontEnd(Stage):
 
     def checked_rate(self, sample_rate: float | None) -> float:
         """Hz: what a stage states or, where none does, ``sample_rate``, which must not differ."""
-        own = self.sample_rate
-        if sample_rate is None:
-            if own is None:
-                raise ValueError("sample_rate must be given: no stage states it")
-            return own
-        sample_rate = check_number("sample_rate", sample_rate, above=0)
-        if own not in (None, sample_rate):
-            raise ValueError(
-                f"sample_rate must be that of the stages or left out, got "
-                f"sample_rate={sample_rate:g} and {own:g} in the stages"
-            )
-        return sample_rate
+        rate = _agreeing(self.sample_rate, sample_rate)
+        if rate is None:
+            raise ValueError("sample_rate must be given: no stage states it")
+        return rate
+
+
+def _agreeing(own: float | None, sample_rate: float | None) -> float | None:
+    """The one of two rates that is given, or both, which then must not differ."""
+    if sample_rate is None:
+        return own
+    sample_rate = check_number("sample_rate", sample_rate, above=0)
+    if own not in (None, sample_rate):
+        raise ValueError(
+            f"sample_rate must be that of the stages or left out, got "
+            f"sample_rate={sample_rate:g} and {own:g} in the stages"
+        )
+    return sample_rate

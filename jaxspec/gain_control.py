@@ -19,7 +19,7 @@ from jaxspec._checks import (
     is_array,
 )
 from jaxspec._dtypes import as_computed, as_returned
-from jaxspec.framing import pad_first
+from jaxspec.framing import repeat_ends
 from jaxspec.powers import not_negative, root_of
 from jaxspec.smoothing import exponential_smoothing, mixed_smoothing, smoothing_of_windows
 
@@ -29,7 +29,6 @@ __all__ = [
     "STARTS",
     "check_mix",
     "check_taps",
-    "frames_before",
     "pcan",
     "pcen",
     "pcen_of_windows",
@@ -185,7 +184,7 @@ def pcen(
         taps = check_taps(taps, start=start)
         if level is not None or return_level:
             raise ValueError(f"there is no level with taps, got taps={taps} and a level")
-        x = frames_before(x, n=taps - 1)
+        x = repeat_ends(x, before=taps - 1, after=0)
         y = pcen_of_windows(
             x, gain=gain, bias=bias, power=power, smoothing=smoothing, eps=eps, taps=taps, mix=mix,
             mix_weights=mix_weights,
@@ -231,11 +230,6 @@ def check_taps(taps: Any, *, start: str) -> int:
     if start != "first":
         raise ValueError(f'start must be "first" with taps, got start={start!r} and taps={taps}')
     return taps
-
-
-def frames_before(x: jax.Array, *, n: int) -> jax.Array:
-    """``x`` with its first frame ``n`` more times in front."""
-    return pad_first(x, length=x.shape[-2], before=n, after=0, pad_mode="edge", axis=-2)
 
 
 def pcen_of_windows(

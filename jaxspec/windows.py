@@ -59,7 +59,7 @@ def window(name: WindowLike, length: int, *, periodic: bool = True) -> np.ndarra
       transform", Proc. IEEE 66(1), 1978. Povey: ``FeatureWindowFunction`` in Kaldi.
     """
     length = check_positive_int("length", length)
-    if callable(name) or isinstance(name, (Table, np.ndarray, list)) or hasattr(name, "__array__"):
+    if _holds_values(name):
         if not periodic:
             raise ValueError(
                 "periodic=False has no effect on a window given as an array or a callable; give "
@@ -76,8 +76,12 @@ def window(name: WindowLike, length: int, *, periodic: bool = True) -> np.ndarra
 def held(name: WindowLike, length: int, *, periodic: bool) -> WindowLike:
     """A window as a choice of a stage: checked, and an array or a callable as a `Table`."""
     values = window(name, length, periodic=periodic)  # an unknown name is refused here
-    given = isinstance(name, Table | np.ndarray | list) or hasattr(name, "__array__")
-    return Table(values) if given or callable(name) else name
+    return Table(values) if _holds_values(name) else name
+
+
+def _holds_values(name: Any) -> bool:
+    """Whether a window is given by its values (an array, or a callable that makes one)."""
+    return callable(name) or isinstance(name, Table | list) or hasattr(name, "__array__")
 
 
 def _from_values(values: Any, length: int) -> np.ndarray:

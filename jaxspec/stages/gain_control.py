@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
+from jaxspec.framing import repeat_ends
 from jaxspec.gain_control import (
     PCAN_BOUNDS,
     SMOOTHING,
     STARTS,
     check_mix,
     check_taps,
-    frames_before,
     pcan,
     pcen,
     pcen_of_windows,
@@ -196,9 +196,9 @@ class PCEN(_Banded):
         return values | {"eps": self.eps}
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
-        if self.taps is None or x.shape[-2] == 0:
+        if self.taps is None:
             return x
-        return frames_before(x, n=self.taps - 1)
+        return repeat_ends(x, before=self.taps - 1, after=0)
 
     def initial_carry(self, params: Params, x: jax.Array) -> Carry:
         if self.taps is not None:

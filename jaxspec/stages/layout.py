@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
-from jaxspec.framing import pad_first
+from jaxspec.framing import repeat_ends
 from jaxspec.stage import Length, Params, Reach, Stage
 from jaxspec.stages.padding import at_least, with_zeros
 
@@ -173,10 +173,7 @@ class Splice(_Layout):
         return -(-n // self.stride)
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
-        if x.shape[-2] == 0:
-            return x
-        widths = {"before": self.before, "after": self.after, "pad_mode": "edge", "axis": -2}
-        return pad_first(x, length=x.shape[-2] if length is None else length, **widths)  # type: ignore[arg-type]
+        return repeat_ends(x, before=self.before, after=self.after, length=length)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         reach = self.before + self.after
