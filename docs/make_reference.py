@@ -38,10 +38,16 @@ def reference() -> str:
         if name:
             value = getattr(jaxspec, name[1])
             lines.append(f"| `jaxspec.{name[1]}` | {first_sentence(value)} |")
-    lines += ["", "## Stages", *table]
-    for name in jaxspec.stages.__all__:
-        value = getattr(jaxspec.stages, name)
-        lines.append(f"| `jaxspec.stages.{name}` | {first_sentence(value)} |")
+    for title, module in (
+        ("Stages", jaxspec.stages),
+        ("Training", jaxspec.training),
+        ("Diagnostics", jaxspec.diagnostics),
+    ):
+        lines += ["", f"## {title}", *table]
+        for name in module.__all__:
+            value = getattr(module, name)
+            if callable(value):
+                lines.append(f"| `{module.__name__}.{name}` | {first_sentence(value)} |")
     return "\n".join(lines) + "\n"
 
 

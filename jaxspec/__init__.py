@@ -5,9 +5,11 @@ steps as stages of a `FrontEnd`. The layout is ``(..., frames, channels)`` every
 """
 
 from jaxspec import compat as compat
+from jaxspec import diagnostics as diagnostics
 from jaxspec import parametrize as parametrize
 from jaxspec import presets as presets
 from jaxspec import stages as stages
+from jaxspec import training as training
 
 # Waveform.
 from jaxspec.waveform import dither as dither
@@ -88,7 +90,7 @@ from jaxspec.bucketing import length_buckets as length_buckets
 from jaxspec.frontend import FrontEnd as FrontEnd
 from jaxspec.learning import merge as merge
 from jaxspec.learning import split as split
-from jaxspec.stage import Reach as Reach
+from jaxspec.reach import Reach as Reach
 from jaxspec.stage import Stage as Stage
 from jaxspec.stage import stage_from_dict as stage_from_dict
 from jaxspec.stage import stage_types as stage_types

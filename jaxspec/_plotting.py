@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "CURVE_COLORS",
+    "CURVE_COLORS_END",
     "LINE_COLOR",
     "as_axis",
     "as_bank",
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 LINE_COLOR = "#3b528b"
+# Curves leave out the light end of the colours, which vanishes on white.
+CURVE_COLORS, CURVE_COLORS_END = "viridis", 0.88
 _DB_SHOWN = 80.0
 _DB_FLOOR = 1e-10
 _WAVEFORM_COLUMNS = 2000

@@ -12,7 +12,8 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.framing import fft_frequencies
 from jaxspec.pieces import Chain
-from jaxspec.stage import Carry, Length, Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Carry, Length, Params, Stage
 from jaxspec.stages import DCT, AdaptiveHopSTFT, Channels, Filterbank, MaskPadding
 from jaxspec.tiling import over_tiles
 
@@ -228,6 +229,30 @@ class FrontEnd(Stage):
             for name, stage, stage_key in zip(self.names, self.stages, keys, strict=True)
         }
         return {name: value for name, value in params.items() if value}
+
+    def freeze(self, params: Params) -> FrontEnd:
+        """The fixed front-end that computes the same, up to rounding: every stage frozen.
+
+        Example:
+          >>> import jax, jax.numpy as jnp, jaxspec
+          >>> learned = jaxspec.presets.get("learnable_mel")
+          >>> fixed = learned.freeze(learned.init(jax.random.key(0)))
+          >>> fixed(jnp.zeros(16000)).shape
+          (101, 40)
+        """
+        self.check_params(params)
+        return self._of(tuple(stage.freeze(own) for _, stage, own in self._each(params)))
+
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        arrays = {name: stage.arrays(own) for name, stage, own in self._each(params)}
+        return {name: value for name, value in arrays.items() if value}
+
+    def _findings(self, params: Params) -> list[str]:
+        return [f"{n}: {text}" for n, stage, own in self._each(params) for text in stage.check(own)]
+
+    def _each(self, params: Params) -> list[tuple[str, Stage, Params]]:
+        """Every stage with its name and its parameters."""
+        return [(n, s, params.get(n, {})) for n, s in zip(self.names, self.stages, strict=True)]
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         raise NotImplementedError(self._as_a_whole("extend"))

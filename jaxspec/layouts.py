@@ -30,10 +30,12 @@ __all__ = [
     "check_bandwidths",
     "check_limits",
     "check_points",
+    "corner_factor",
     "free_weights",
     "gap_moves",
     "inward_limits",
     "moved_points",
+    "narrowest_gaps",
     "range_moves",
     "scale_warped",
     "warp_moves",
@@ -173,8 +175,7 @@ def gap_moves(gaps: jax.Array, *, start: np.ndarray) -> jax.Array:
       Array([0.725], dtype=float32)
     """
     first = np.diff(start)
-    least = min(_LEAST_GAP / len(first), 0.5 * float(first.min()))
-    share = shares(gaps, start=first, least=least)
+    share = shares(gaps, start=first, least=_least_gap(first))
     return jnp.cumsum(share - jnp.asarray(first, gaps.dtype))[:-1]
 
 
@@ -202,7 +203,8 @@ def warp_moves(warp: jax.Array, *, start: np.ndarray) -> jax.Array:
       data", IMA J. Numerical Analysis 2, 1982.
     """
     count = warp.shape[0]
-    share = shares(warp, start=np.full(count, 1 / count), least=_LEAST_GAP / count)
+    even = np.full(count, 1 / count)
+    share = shares(warp, start=even, least=_least_gap(even))
     grown = share - jnp.asarray(1 / count, warp.dtype)
     knots = jnp.concatenate([jnp.zeros(1, warp.dtype), jnp.cumsum(grown)[:-1]])
     slope = count * share
@@ -216,6 +218,33 @@ def warp_moves(warp: jax.Array, *, start: np.ndarray) -> jax.Array:
     curve = (before - own) * (1 - part) - (after - own) * part
     curve = share[piece] * bend * curve / (own + (before + after - 2 * own) * bend)
     return knots[piece] + grown[piece] * part + curve
+
+
+def _least_gap(first: np.ndarray) -> float:
+    """The least that a gap may become, whatever the parameters."""
+    return min(_LEAST_GAP / len(first), 0.5 * float(first.min()))
+
+
+def narrowest_gaps(name: str, z: jax.Array, *, points: np.ndarray, scale: str) -> list[int]:
+    """Which of the gaps or of the pieces of a warp are as narrow as they may be.
+
+    Args:
+      name: ``"gaps"`` or ``"warp"``.
+      z: the parameters, as in `gap_moves` and `warp_moves`.
+      points, scale: as in `moved_points`.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np
+      >>> narrowest_gaps("gaps", jnp.array([-20.0, 0.0]), points=np.arange(3.0), scale="linear")
+      [0]
+    """
+    first = np.full(z.shape[0], 1 / z.shape[0])
+    if name == "gaps":
+        first = np.diff(hz_to_scale(points, scale=scale))
+        first = first / first.sum()
+    least = _least_gap(first)
+    share = np.asarray(shares(z, start=first, least=least))
+    return np.flatnonzero(share - least <= 0.01 * (first - least)).tolist()
 
 
 def inward_limits(f_min: float, f_max: float, *, scale: str) -> tuple[float, float]:
@@ -290,12 +319,23 @@ def scale_warped(scale_z: jax.Array, points: jax.Array, *, scale: str) -> jax.Ar
     low, high, inner = points[0], points[-1], points[1:-1]
     # f = (f_b + low) (exp(share * log((f_b + high) / (f_b + low))) - 1) + low, as its difference
     # from the start, so that it is exact there.
-    change = corner * jnp.expm1(_bounded(scale_z))
+    change = corner * jnp.expm1(_bounded(scale_z))  # corner_factor less 1
     rise = (inner - low) / (corner + low)
     share = jnp.log1p(rise) / jnp.log1p((high - low) / (corner + low))
     longer = jnp.log1p(change / (corner + high)) - jnp.log1p(change / (corner + low))
     moved = change * rise + (corner + low + change) * (1 + rise) * jnp.expm1(share * longer)
     return jnp.concatenate([points[:1], inner + moved, points[-1:]])
+
+
+def corner_factor(scale_z: jax.Array) -> jax.Array:
+    """By what the corner of the frequency scale is multiplied, 1 at 0.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> corner_factor(jnp.array(0.0))
+      Array(1., dtype=float32)
+    """
+    return jnp.exp(_bounded(scale_z))
 
 
 def _bounded(z: jax.Array) -> jax.Array:

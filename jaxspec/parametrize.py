@@ -9,6 +9,7 @@ optimiser such as Adam means a comparable change for all of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,9 @@ from numpy.typing import ArrayLike
 
 from jaxspec._checks import check_number
 
-__all__ = ["interval", "non_negative", "positive", "shares"]
+__all__ = ["ends_reached", "interval", "non_negative", "positive", "shares"]
+
+_FLAT = 0.01
 
 
 def positive(z: jax.Array, *, start: ArrayLike, factor: float = 1e4) -> jax.Array:
@@ -86,3 +89,34 @@ def shares(z: jax.Array, *, start: np.ndarray, least: float) -> jax.Array:
         raise ValueError(f"every share must start above {least:g}, got {start.min():g}")
     offset = np.log((start - least) / room)
     return least + room * jax.nn.softmax(z + jnp.asarray(offset, z.dtype))
+
+
+def ends_reached(
+    params: Mapping[str, jax.Array], moves: Mapping[str, Callable[[jax.Array], jax.Array]]
+) -> list[str]:
+    """Which parameters have brought their quantity to the end of its range, a sentence each.
+
+    There the quantity moves less than a hundredth as far for the same step as at its start.
+
+    Args:
+      params: the parameters by name.
+      moves: of some of them the quantity as a function of the parameter, each element by itself.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> def width(z): return positive(z, start=1.0, factor=8.0)
+      >>> ends_reached({"widths": jnp.array([0.0, 9.0])}, {"widths": width})
+      ['widths[1] is 8.00, the end of its range: it hardly learns any more']
+    """
+    found = []
+    for name, move in moves.items():
+        z = jnp.asarray(params[name])
+        value, slope = jax.jvp(move, (z,), (jnp.ones_like(z),))
+        first = jax.jvp(move, (jnp.zeros_like(z),), (jnp.ones_like(z),))[1]
+        for place in np.argwhere(np.asarray(jnp.abs(slope) < _FLAT * jnp.abs(first))).tolist():
+            where = f"{name}{place}" if place else name
+            found.append(
+                f"{where} is {float(value[tuple(place)]):.2f}, the end of its range: it hardly "
+                f"learns any more"
+            )
+    return found

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxspec.stage import Length, Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params, Stage
 
 __all__ = ["Chain", "Piece", "Plan"]
 

@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 
 from jaxspec._checks import check_choice, check_number, check_same
 from jaxspec._plotting import (
+    CURVE_COLORS,
+    CURVE_COLORS_END,
     LINE_COLOR,
     as_axis,
     as_bank,
@@ -29,6 +31,7 @@ from jaxspec._plotting import (
     row_positions,
     shown_range,
 )
+from jaxspec._run_picture import plot_run
 from jaxspec.frontend import FrontEnd
 from jaxspec.scales import SCALES
 from jaxspec.stage import Params
@@ -42,11 +45,9 @@ __all__ = [
     "plot_filterbank",
     "plot_filters_before_after",
     "plot_frontend",
+    "plot_run",
     "plot_window",
 ]
-
-# Curves leave out the light end of the colours, which vanishes on white.
-_CURVE_COLORS, _CURVE_COLORS_END = "viridis", 0.88
 
 
 def plot_features(
@@ -243,7 +244,7 @@ def plot_filterbank(
         ax = new_figure(9, 3.2).add_subplot()
     from matplotlib import colormaps
 
-    colors = colormaps[_CURVE_COLORS](np.linspace(0, _CURVE_COLORS_END, matrix.shape[1]))
+    colors = colormaps[CURVE_COLORS](np.linspace(0, CURVE_COLORS_END, matrix.shape[1]))
     for band, color in zip(matrix.T, colors, strict=True):
         ax.plot(hz, band, color=color, linewidth=1.2)
     ax.set_xlim(hz[0], hz[-1])

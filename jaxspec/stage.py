@@ -31,16 +31,17 @@ from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxspec._checks import check_positive_int, check_real, check_spectrum, check_time_axis
+from jaxspec._checks import check_real, check_spectrum, check_time_axis
 from jaxspec._dtypes import as_computed, as_returned
+from jaxspec.reach import Reach
 from jaxspec.table import Table
 
 __all__ = [
     "Carry",
     "Length",
     "Params",
-    "Reach",
     "Stage",
     "apply_unchecked",
     "leaves_by_path",
@@ -55,56 +56,6 @@ Length = jax.Array | int | None
 _REGISTRY: dict[str, type[Stage]] = {}
 
 
-@dataclasses.dataclass(frozen=True)
-class Reach:
-    """Which input positions an output position depends on.
-
-    Output ``t`` depends on the positions ``t * stride - before … t * stride + after`` of the
-    input (those at the ends possibly with a weight of 0, as under a window shorter than its frame);
-    with ``past`` also on all earlier ones, through a carry; with ``clip`` on the whole clip.
-    One of the two may be negative: padding by 3 samples in front has ``before=3, after=-3``.
-    Beyond the ends of a clip stand positions that the stage's edge rule makes from the
-    ``before + 1`` first or ``after + 1`` last ones (or, for padding, from `Stage.edge_reach`).
-
-    Example:
-      >>> import jaxspec
-      >>> stft = jaxspec.stages.STFT(n_fft=400, hop_length=160)
-      >>> stft.reach
-      Reach(stride=160, before=200, after=199, past=False, clip=False)
-      >>> stft.reach.then(jaxspec.stages.Deltas(width=5).reach)
-      Reach(stride=160, before=520, after=519, past=False, clip=False)
-    """
-
-    stride: int = 1
-    before: int = 0
-    after: int = 0
-    past: bool = False
-    clip: bool = False
-
-    def __post_init__(self) -> None:
-        check_positive_int("stride", self.stride)
-        check_positive_int("before + after", self.before + self.after, minimum=0)
-
-    @property
-    def kind(self) -> str:
-        """``"frame"``, ``"neighbours"``, ``"past"`` or ``"clip"``: the farthest that holds."""
-        if self.clip:
-            return "clip"
-        if self.past:
-            return "past"
-        return "frame" if self == Reach() else "neighbours"
-
-    def then(self, following: Reach) -> Reach:
-        """The reach of this stage followed by another: strides multiply, sides add up."""
-        return Reach(
-            stride=self.stride * following.stride,
-            before=self.before + self.stride * following.before,
-            after=self.after + self.stride * following.after,
-            past=self.past or following.past,
-            clip=self.clip or following.clip,
-        )
-
-
 class Stage(abc.ABC):
     """Base class of all stages. Subclasses are frozen dataclasses with keyword-only fields.
 
@@ -116,6 +67,7 @@ class Stage(abc.ABC):
     takes: ClassVar[str]
     gives: ClassVar[str]
     name: ClassVar[str]
+    matrix_params: ClassVar[tuple[str, ...]] = ()  # those of its parameters that are matrices
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -253,6 +205,57 @@ class Stage(abc.ABC):
                 f"params must be those of {type(self).__name__}.init: {_listed(wanted)}; got "
                 f"{_listed(given)}"
             )
+
+    # What becomes of its parameters.
+
+    def freeze(self, params: Params) -> Stage:
+        """The fixed stage that computes the same as this one at these parameters, up to rounding.
+
+        Args:
+          params: as in `apply`, concrete values.
+
+        Example:
+          >>> import jax.numpy as jnp, jaxspec
+          >>> learned = jaxspec.stages.Root(exponent=0.5, learn="all")
+          >>> learned.freeze({"exponent": jnp.array(0.0)})
+          Root(exponent=0.5, learn=(), n_bands=None)
+        """
+        self.check_params(params)
+        return self._frozen(params) if params else self
+
+    def _frozen(self, params: Params) -> Stage:
+        raise NotImplementedError(f"{type(self).__name__} must define _frozen")
+
+    def arrays(self, params: Params) -> dict[str, Any]:
+        """What it computes with at these parameters, as plain float64 arrays and numbers.
+
+        A window, a matrix, quantities of every band, under their names; empty for stages without
+        any. Those of a front-end lie under the names of its stages.
+        """
+        self.check_params(params)
+        return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self._arrays(params))
+
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        del params
+        return {}
+
+    def check(self, params: Params) -> list[str]:
+        """What is wrong with these parameters, a sentence each; empty where nothing is.
+
+        No parameters make a stage raise or give NaN, but learning may leave some where they do no
+        work any more: a band between two bins, a width at the end of its range.
+        """
+        self.check_params(params)
+        bad = [
+            f"{path} holds values that are not finite"
+            for path, leaf in leaves_by_path(params).items()
+            if not np.isfinite(np.asarray(leaf, np.float64)).all()
+        ]
+        return bad or self._findings(params)
+
+    def _findings(self, params: Params) -> list[str]:
+        del params
+        return []
 
     # How a stage is written down.
 

@@ -24,7 +24,8 @@ from jax.interpreters import ad, batching
 
 from jaxspec._primitives import Primitive, register_lowerings
 from jaxspec.pieces import Chain, Piece, Plan
-from jaxspec.stage import Length, Params, Reach
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params
 
 __all__ = ["over_tiles"]
 

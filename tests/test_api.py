@@ -21,29 +21,31 @@ PACKAGE = pathlib.Path(jaxspec.__file__).parent
 
 # A module may import only from modules above it.
 LAYERS = [
-    "_checks", "_dtypes", "_primitives", "_frames", "table", "windows", "adaptive_windows",
+    "_checks", "_dtypes", "_primitives", "_frames", "table", "reach", "windows", "adaptive_windows",
     "framing", "waveform", "fourier", "spectrum", "powers",
     "polar", "scales", "shapes", "filterbanks", "parametrize", "layouts", "compression",
     "learned_compression", "smoothing", "gain_control",
-    "cepstrum", "stage", "learning", "stages._banded", "stages.waveform",
+    "cepstrum", "diagnostics", "stage", "learning", "stages._banded", "stages._learned_bank",
+    "stages.waveform",
     "stages.padding", "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",
     "stages.basis", "stages.bands",
     "stages.compression", "stages.learned_compression", "stages.values", "stages.gain_control",
     "stages.cepstrum", "stages.layout", "stages.branches", "stages", "pieces",
     "tiling", "frontend", "bucketing",
-    "features", "presets._registry", "presets.basic", "presets.whisper",
+    "training", "features", "presets._registry", "presets.basic", "presets.whisper",
     "presets._kaldi_steps", "presets.kaldi",
     "presets.nemo", "presets.speech", "presets.synthesis", "presets.tagging", "presets.quality",
     "presets", "compat._arguments", "compat._kaldi", "compat.librosa",
     "compat.torchaudio", "compat.kaldi", "compat", "", "linen", "nnx",
-    "audio", "_plotting", "plotting", "cli", "__main__",
+    "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
 ]  # fmt: skip
 
 
 def _public():
     """Every public function and class by its qualified name."""
     for module in (
-        jaxspec, jaxspec.stages, jaxspec.presets, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize
+        jaxspec, jaxspec.stages, jaxspec.presets, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize,
+        jaxspec.training, jaxspec.diagnostics,
     ):  # fmt: skip
         for name, value in sorted(vars(module).items()):
             own = getattr(value, "__module__", "") or ""

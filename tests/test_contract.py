@@ -420,6 +420,41 @@ def _cut(stage, x, start, stop):
     return x[..., start:stop] if stage.takes == "waveform" else x[..., start:stop, :]
 
 
+_LEARNED = [stage for stage in EXAMPLES if stage.param_shapes()]
+
+
+@pytest.mark.parametrize("stage", _LEARNED, ids=[type(s).__name__ for s in _LEARNED])
+def test_frozen_it_computes_the_same(stage):
+    params = _params(stage)
+    x = _input(stage)
+    fixed = stage.freeze(params)
+    assert not fixed.param_shapes()
+    assert fixed.freeze({}) is fixed or isinstance(fixed, FrontEnd)
+    learned = np.asarray(stage.apply(params, x))
+    np.testing.assert_allclose(fixed(x), learned, rtol=2e-4, atol=2e-5 * np.abs(learned).max())
+    assert type(fixed).from_dict(json.loads(json.dumps(fixed.to_dict()))) == fixed
+    # The numbers that it computes with are those that it was frozen from.
+    arrays = stage.arrays(params)
+    assert arrays
+    assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(arrays))
+    if not isinstance(stage, FrontEnd):
+        for name, value in fixed.arrays({}).items():
+            if name != "centers":  # those of a matrix are its mean frequencies
+                np.testing.assert_allclose(value, arrays[name], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore:.*bands hold no FFT bin")
+@pytest.mark.parametrize("stage", _LEARNED, ids=[type(s).__name__ for s in _LEARNED])
+def test_any_parameters_can_be_checked_and_frozen(stage):
+    """At the start, where nothing is wrong, and where float32 is at the ends of all ranges."""
+    assert stage.check(stage.init(jax.random.key(0))) == []
+    far = jax.tree.map(lambda z: 1e3 * z, _params(stage))
+    fixed = stage.freeze(far)
+    assert np.isfinite(np.asarray(fixed(_input(stage)))).all()
+    if not any(name in stage.matrix_params for name in stage.param_shapes()):
+        assert stage.check(far)
+
+
 @pytest.mark.exhaustive
 def test_reach_is_true_and_tight(stage):
     """Changing one input position changes the outputs that reach it, and no other."""

@@ -119,3 +119,60 @@ def test_window_without_a_rate_counts_samples_and_bins():
 def test_wrong_windows(values):
     with pytest.raises(ValueError, match=r"window_values must have the shape \(samples,\)"):
         plotting.plot_window(values)
+
+
+# A training run.
+
+
+def _run(n=6):
+    bank = stages.Filterbank(
+        sample_rate=RATE, n_fft=512, n_bands=10, shape="gaussian", layout="gaps"
+    )
+    time = jnp.linspace(0, 1, n)[:, None]
+    return bank, {"gaps": time * jnp.linspace(0, 2, 11), "widths": -time * jnp.ones(10)}
+
+
+def test_run_shows_the_centres_over_the_steps():
+    bank, history = _run()
+    figure = plotting.plot_run(bank, history, steps=range(0, 60, 10), scale="linear")
+    left, right = figure.axes
+    assert len(left.lines) == 10
+    for moment in (0, 5):
+        params = jax.tree.map(lambda leaf, i=moment: leaf[i], history)
+        drawn = [line.get_ydata()[moment] for line in left.lines]
+        np.testing.assert_allclose(drawn, bank.centers(params), rtol=1e-6)
+    assert left.lines[0].get_xdata().tolist() == [0, 10, 20, 30, 40, 50]
+    assert left.get_xlim() == (0, 50)
+    # The shades reach from where a band is at half its height to where it is so again.
+    shade = left.collections[4].get_paths()[0].vertices
+    last = shade[shade[:, 0] == 50][:, 1]
+    weights = np.asarray(bank.weights(jax.tree.map(lambda leaf: leaf[-1], history)))[:, 4]
+    inside = np.flatnonzero(weights >= 0.5 * weights.max()) * 31.25
+    assert (last.min(), last.max()) == (inside[0], inside[-1])
+    assert [line.get_label() for line in right.lines] == ["first", "last"]
+    figure.draw_without_rendering()
+
+
+def test_run_takes_a_list_and_the_scale_of_the_bank():
+    bank, history = _run(3)
+    moments = [jax.tree.map(lambda leaf, i=i: leaf[i], history) for i in range(3)]
+    one, other = (plotting.plot_run(bank, h).axes[0] for h in (history, moments))
+    assert one.get_xlabel() == "moment"
+    for a, b in zip(one.lines, other.lines, strict=True):
+        np.testing.assert_array_equal(a.get_ydata(), b.get_ydata())
+    mel = jaxspec.hz_to_mel(np.asarray(bank.centers(moments[0]))[3])
+    np.testing.assert_allclose(one.lines[3].get_ydata()[0], mel, rtol=1e-6)
+
+
+def test_run_refuses_what_is_none():
+    bank, history = _run()
+    with pytest.raises(ValueError, match="two moments or more, got 1"):
+        plotting.plot_run(bank, [bank.init(jax.random.key(0))])
+    with pytest.raises(ValueError, match="steps must increase"):
+        plotting.plot_run(bank, history, steps=[0, 1, 1, 2, 3, 4])
+    with pytest.raises(ValueError, match="same number of moments"):
+        plotting.plot_run(bank, history | {"gaps": jnp.zeros((3, 11))})
+    with pytest.raises(ValueError, match="params must be those of Filterbank"):
+        plotting.plot_run(bank, {"gaps": history["gaps"]})
+    with pytest.raises(ValueError, match="scale must be"):
+        plotting.plot_run(bank, history, scale="cents")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 
 from jaxspec._checks import check_number, check_positive_int, check_same
 from jaxspec.learning import Names, check_learn, learned_names
-from jaxspec.parametrize import interval, positive
+from jaxspec.parametrize import ends_reached, interval, positive
 from jaxspec.stage import Params, Stage
 from jaxspec.table import Table
 
@@ -53,6 +54,10 @@ class Quantity:
                     f"{name} must lie strictly between {low:g} and {high:g} to be learned, got "
                     f"{name}={value:g}"
                 )
+
+
+def _held(value: np.ndarray) -> float | Table:
+    return Table(value) if value.ndim else float(value)
 
 
 def check_per_band(name: str, value: Any, **bounds: Any) -> float | Table:
@@ -144,6 +149,21 @@ class _Banded(Stage):
             name: jnp.zeros(self._shape(name), dtype)
             for name in learned_names(self.learn, self._names())
         }
+
+    def _frozen(self, params: Params) -> Stage:
+        choices = {"learn": (), "n_bands": None} | self._fixed(params)
+        return dataclasses.replace(self, **choices)  # type: ignore[type-var]
+
+    def _fixed(self, params: Params) -> dict[str, Any]:
+        """The quantities at these parameters as choices."""
+        return {name: _held(value) for name, value in self.arrays(params).items()}
+
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        return self.values(params)
+
+    def _findings(self, params: Params) -> list[str]:
+        moves = {name: partial(self._value, name) for name in params if name in self.quantities}
+        return ends_reached(params, moves)
 
     def values(self, params: Params) -> dict[str, Any]:
         """The quantities at these parameters by name, each a number or an array."""

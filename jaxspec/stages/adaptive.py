@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,10 +20,10 @@ from jaxspec.adaptive_windows import (
 )
 from jaxspec.fourier import check_method, waves
 from jaxspec.learning import Names, check_learn, learned_names
-from jaxspec.parametrize import positive, shares
+from jaxspec.parametrize import ends_reached, positive, shares
 from jaxspec.spectrum import analyze, check_padding
-from jaxspec.stage import Params
-from jaxspec.stages.spectrum import _ShortTime, products
+from jaxspec.stage import Params, Stage
+from jaxspec.stages.spectrum import STFT, _ShortTime, products
 from jaxspec.table import Table
 
 __all__ = ["AdaptiveSTFT"]
@@ -43,7 +44,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 _SHAPES = ("beta", "coefficients", "profile")
 # The option that belongs to one family only.
-_OWN = {"beta": "kaiser", "coefficients": "cosine", "n_knots": "free"}
+_OWN = {"beta": "kaiser", "coefficients": "cosine", "n_knots": "free", "profile": "free"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class _Windowed(_ShortTime):
     beta: float | None = None
     coefficients: tuple[float, ...] | None = None
     n_knots: int | None = None
+    profile: Table | None = None
     norm: str = "peak"
     min_length: float | None = None
     max_length: float | None = None
@@ -88,10 +90,19 @@ class _Windowed(_ShortTime):
             self._set(beta=check_number("beta", self.beta, above=0))
         if self.n_knots is not None:
             self._set(n_knots=check_positive_int("n_knots", self.n_knots))
+        if self.profile is not None:
+            self._set(profile=Table(self.profile))
+            if self.n_knots is not None or len(self.profile.shape) != 1:
+                raise ValueError(
+                    f"profile must have shape (n,), which says n_knots, got profile with shape "
+                    f"{self.profile.shape} and n_knots={self.n_knots}"
+                )
         if self.coefficients is not None:
+            # A learned share stays above the least, so it must start there.
+            learned = self.learn == "all" or "coefficients" in self.learn
+            least: dict[str, Any] = {"above": LEAST_COEFFICIENT} if learned else {"at_least": 0.0}
             each = tuple(
-                check_number("each of coefficients", c, above=LEAST_COEFFICIENT)
-                for c in self.coefficients
+                check_number("each of coefficients", c, **least) for c in self.coefficients
             )
             if len(each) < 2 or abs(sum(each) - 1) > 1e-6:
                 raise ValueError(
@@ -142,6 +153,10 @@ class _Windowed(_ShortTime):
         return self.win_length.values if isinstance(self.win_length, Table) else self.win_length
 
     @property
+    def _start_profile(self) -> np.ndarray:
+        return np.zeros(self.n_knots or _KNOTS) if self.profile is None else self.profile.values
+
+    @property
     def _bounds(self) -> tuple[float, float]:
         return self.min_length or _SHORTEST, self.max_length or float(self.n_fft)
 
@@ -154,7 +169,7 @@ class _Windowed(_ShortTime):
             "win_length": (self.n_fft // 2 + 1,) if self._per_bin else (),
             "beta": (),
             "coefficients": (len(self.coefficients or _HANN),),
-            "profile": (self.n_knots or _KNOTS,),
+            "profile": self._start_profile.shape,
             "hop_length": (),
         }
 
@@ -168,7 +183,7 @@ class _Windowed(_ShortTime):
             "win_length": np.full(self._shapes()["win_length"], self._start_length),
             "beta": self.beta or _BETA,
             "coefficients": np.array(self.coefficients or _HANN),
-            "profile": np.zeros(self.n_knots or _KNOTS),
+            "profile": self._start_profile,
         }
         values = {name: start[name] for name in _NAMES[self.family]}
         for name in values:
@@ -183,7 +198,7 @@ class _Windowed(_ShortTime):
             elif name == "coefficients":
                 values[name] = shares(z, start=start[name], least=LEAST_COEFFICIENT)
             else:
-                values[name] = z
+                values[name] = jnp.asarray(start[name], z.dtype) + z
         return values
 
     def _window(self, params: Params, **options: Any) -> Any:
@@ -209,6 +224,35 @@ class _Windowed(_ShortTime):
         values = self.values(params)
         return Table(self._sampled({k: np.asarray(v, np.float64) for k, v in values.items()}))
 
+    def _with_start(self, params: Params) -> dict[str, Any]:
+        """Choices with which a fixed window is the one at these parameters."""
+        values = {k: np.asarray(v, np.float64) for k, v in self.values(params).items()}
+        if "coefficients" in values:
+            values["coefficients"] /= values["coefficients"].sum()  # in float32 1 up to rounding
+        values["win_length"] = np.maximum(values["win_length"], _SHORTEST)  # rounding again
+        held = {
+            name: value.tolist() if name == "coefficients" or not value.ndim else Table(value)
+            for name, value in values.items()
+        }
+        return held | {"learn": (), "min_length": None, "max_length": None, "n_knots": None}
+
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        return {"window": self.window_table(params).values} | self.values(params)
+
+    def _findings(self, params: Params) -> list[str]:
+        def value(name: str, z: jax.Array) -> Any:
+            return self.values({name: z})[name]
+
+        bounded = [name for name in params if name in ("win_length", "beta")]
+        found = ends_reached(params, {name: partial(value, name) for name in bounded})
+        length = float(np.max(np.asarray(self.values(params)["win_length"])))
+        if length > self.n_fft:
+            found.append(
+                f"win_length {length:.1f} is longer than the frame of n_fft={self.n_fft} samples, "
+                f"which cuts the window"
+            )
+        return found
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptiveSTFT(_Windowed):
@@ -223,9 +267,11 @@ class AdaptiveSTFT(_Windowed):
         length), ``"kaiser"``, ``"cosine"`` (a sum of cosines) or ``"free"`` (symmetric, starts as a
         Hann window), as in `jaxspec.adaptive_windows.adaptive_window`.
       beta: of a Kaiser window at the start, above 0; default 8.
-      coefficients: of a sum of cosines at the start, two or more above 0.001 that add up to 1;
-        default ``(0.5, 0.5)``, a Hann window.
+      coefficients: of a sum of cosines at the start, two or more above 0.001 (or at least 0, if
+        they are not learned) that add up to 1; default ``(0.5, 0.5)``, a Hann window.
       n_knots: how many values describe a free window from its middle to its end; default 16.
+      profile: ``(n_knots,)``, a free window at the start, as in
+        `jaxspec.adaptive_windows.adaptive_window`; default a Hann window.
       norm: ``"peak"``: 1 in the middle, as the windows of `jaxspec.stages.STFT`; ``"sum"`` or
         ``"energy"``: sum or energy of the samples is 1, so that the length does not change the
         level of tones or of noise; ``"length"``: divided by ``win_length / n_fft``, much as
@@ -286,6 +332,19 @@ class AdaptiveSTFT(_Windowed):
     @property
     def _per_bin(self) -> bool:
         return self.per_bin
+
+    def _frozen(self, params: Params) -> Stage:
+        if self.per_bin:
+            return dataclasses.replace(self, **self._with_start(params))
+        return STFT(
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            window=self.window_table(params),
+            center=self.center,
+            pad_mode=self.pad_mode,
+            method=self.method,
+            precision=self.precision,
+        )
 
     def _tables(self, params: Params, dtype: Any) -> dict[str, jax.Array]:
         window = jnp.asarray(self._window(params), dtype)

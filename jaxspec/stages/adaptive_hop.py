@@ -13,9 +13,12 @@ from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.adaptive_windows import between, computed_once
 from jaxspec.fourier import rfft
 from jaxspec.framing import pad
-from jaxspec.stage import Length, Params, Reach
+from jaxspec.parametrize import ends_reached
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params, Stage
 from jaxspec.stages.adaptive import _Windowed
 from jaxspec.stages.padding import at_least
+from jaxspec.stages.spectrum import STFT
 
 __all__ = ["AdaptiveHopSTFT"]
 
@@ -31,8 +34,8 @@ class AdaptiveHopSTFT(_Windowed):
     is computed at once, not in tiles (reach ``"clip"``).
 
     Args:
-      n_fft, win_length, family, beta, coefficients, n_knots, norm, min_length, max_length: as in
-        `jaxspec.stages.AdaptiveSTFT`; ``win_length`` is one number.
+      n_fft, win_length, family, beta, coefficients, n_knots, profile, norm, min_length, max_length:
+        as in `jaxspec.stages.AdaptiveSTFT`; ``win_length`` is one number.
       hop_length: at the start, in samples; any real number between the bounds.
       min_hop: the smallest hop, an int.
       max_hop: the largest, default ``n_fft``.
@@ -41,7 +44,7 @@ class AdaptiveHopSTFT(_Windowed):
       phase: from where phases count. ``"frame"``: from the first sample of each frame, as in
         `jaxspec.stft`; the phase then jumps where ``floor(t)`` does, the magnitude does not.
         ``"clip"``: from the first sample of the first frame, for losses that look at the phase.
-      learn: as in `jaxspec.stages.AdaptiveSTFT`, and ``hop_length``, which must be among them.
+      learn: as in `jaxspec.stages.AdaptiveSTFT`, and ``hop_length``.
 
     At the start, with an integer hop, the frames in the clip are those of
     `jaxspec.stages.STFT` (with ``center``, for an even ``n_fft``). A magnitude depends on the hop
@@ -83,11 +86,6 @@ class AdaptiveHopSTFT(_Windowed):
         self._set(hop_length=check_number("hop_length", self.hop_length, above=0))
         super().__post_init__()
         high = self.max_hop or self.n_fft
-        if "hop_length" not in self._learned:
-            raise ValueError(
-                f"learn must name 'hop_length' (AdaptiveSTFT has a fixed one), got "
-                f"learn={self.learn!r}"
-            )
         if not self.min_hop < self.hop_length < high:
             raise ValueError(
                 f"hop_length must lie strictly between min_hop={self.min_hop} and "
@@ -115,11 +113,40 @@ class AdaptiveHopSTFT(_Windowed):
 
     def _hop(self, params: Params) -> tuple[jax.Array, jax.Array]:
         """The hop as an int and the rest, in [0, 1), which alone has a derivative."""
-        z = jnp.asarray(params["hop_length"])
-        high = self.max_hop or float(self.n_fft)
-        hop = between(z, start=self.hop_length, low=self.min_hop, high=high)
+        hop = self._hop_at(jnp.asarray(params.get("hop_length", 0.0)))
         whole = jnp.floor(jax.lax.stop_gradient(hop))
         return whole.astype(jnp.int32), hop - whole
+
+    def _hop_at(self, z: jax.Array) -> jax.Array:
+        high = self.max_hop or float(self.n_fft)
+        return between(z, start=self.hop_length, low=self.min_hop, high=high)
+
+    def _frozen(self, params: Params) -> Stage:
+        # Rounding may have brought it to a bound, where a start must not lie.
+        high = self.max_hop or float(self.n_fft)
+        low, high = np.nextafter(self.min_hop, high), np.nextafter(high, self.min_hop)
+        hop = float(np.clip(float(self.hop(params)), low, high))
+        return dataclasses.replace(self, hop_length=hop, **self._with_start(params))
+
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        return super()._arrays(params) | {"hop_length": self.hop(params)}
+
+    def _findings(self, params: Params) -> list[str]:
+        hop = {"hop_length": self._hop_at} if "hop_length" in params else {}
+        return super()._findings(params) + ends_reached(params, hop)
+
+    def rounded(self, params: Params) -> STFT:
+        """The fixed transform with the nearest whole hop, and the window at these parameters.
+
+        Its frames are as many as fit, without those beyond the clip.
+        """
+        return STFT(
+            n_fft=self.n_fft,
+            hop_length=round(float(self.hop(params))),
+            window=self.window_table(params),
+            center=self.center,
+            pad_mode=self.pad_mode,
+        )
 
     def _places(self, params: Params, count: int) -> tuple[jax.Array, jax.Array]:
         """``floor(t)`` of the first frames and the rest of ``t``.

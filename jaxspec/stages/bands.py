@@ -30,30 +30,21 @@ from jaxspec.layouts import (
     free_weights,
     moved_points,
 )
-from jaxspec.learning import Names, check_learn, learned_names
+from jaxspec.learning import Names, check_learn
 from jaxspec.shapes import draw
 from jaxspec.stage import Params, Stage
+from jaxspec.stages._learned_bank import (
+    BY_NAME,
+    DRAWN,
+    LAYOUTS,
+    bank_findings,
+    bank_names,
+    bank_shapes,
+)
 from jaxspec.table import Table
 
-__all__ = ["LAYOUTS", "Filterbank"]
+__all__ = ["Filterbank"]
 
-# The parameters of every layout, then those that it has if they are named; the exponents of the
-# generalised Gaussian are among the first. Their shapes are in Filterbank._shapes.
-LAYOUTS: dict[str, tuple[str, ...]] = {
-    "fixed": (),
-    "scale": ("scale",),
-    "warp": ("warp",),
-    "gaps": ("gaps", "widths"),
-    "free": ("weights",),
-}
-_BY_NAME: dict[str, tuple[str, ...]] = {
-    "fixed": (),
-    "scale": ("widths", "range", "gains"),
-    "warp": ("widths", "range", "gains"),
-    "gaps": ("range", "gains"),
-    "free": (),
-}
-_DRAWN = tuple(layout for layout, others in _BY_NAME.items() if others)
 _KNOTS = 8
 
 
@@ -121,6 +112,7 @@ class Filterbank(Stage):
 
     takes = "features"
     gives = "features"
+    matrix_params = ("weights",)
 
     sample_rate: float
     n_fft: int
@@ -185,15 +177,12 @@ class Filterbank(Stage):
 
     def _check_learned(self) -> None:
         layout, sample_rate = self.layout, self.sample_rate
-        own = LAYOUTS[layout]
-        if self.shape == "generalized_gaussian" and layout in _DRAWN:
-            own = (*own, "exponents")
-        names = own + _BY_NAME[layout]
+        names = bank_names(layout, self.shape, "all") + BY_NAME[layout]
         learn = check_learn(self.learn, names, f"layout={layout!r}")
         self._set(learn=learn)
         if layout == "fixed" and learn != "all":
             raise ValueError(f'learn has no effect with layout="fixed", got learn={learn!r}')
-        if layout in _DRAWN and self.shape == "rectangle" and self.sampling == "point":
+        if layout in DRAWN and self.shape == "rectangle" and self.sampling == "point":
             raise ValueError(
                 f'shape must not be "rectangle" with layout="{layout}" and sampling="point": its '
                 f'edges have no gradient; use "gaussian" or "triangle", or sampling="area"'
@@ -229,9 +218,11 @@ class Filterbank(Stage):
             raise ValueError(
                 f"matrix must have shape (n_fft // 2 + 1, n_bands) = {wanted}, got {matrix.shape}"
             )
-        if (matrix.values < 0).any():
-            raise ValueError(f"matrix must not be negative, got {matrix.values.min():g}")
-        if self.layout in _DRAWN:
+        if self.layout == "free" and (matrix.values < 0).any():
+            raise ValueError(
+                f'matrix must not be negative with layout="free", got {matrix.values.min():g}'
+            )
+        if self.layout in DRAWN:
             raise ValueError(
                 f'layout must be "fixed" or "free" with a matrix, got layout={self.layout!r}'
             )
@@ -258,12 +249,7 @@ class Filterbank(Stage):
 
     def _learned(self) -> tuple[str, ...]:
         """The names of the parameters."""
-        own = LAYOUTS[self.layout]
-        if self.shape == "generalized_gaussian" and self.layout in _DRAWN:
-            own = (*own, "exponents")
-        return (
-            own if self.learn == "all" else learned_names(self.learn, own + _BY_NAME[self.layout])
-        )
+        return bank_names(self.layout, self.shape, self.learn)
 
     def _start_points(self) -> np.ndarray:
         """The points at the start of learning, Hz."""
@@ -273,17 +259,8 @@ class Filterbank(Stage):
         return band_edges(self.n_bands, f_min=self.f_min, f_max=self.f_max, scale=self.scale)
 
     def init(self, key: jax.Array, *, dtype: Any = jnp.float32) -> Params:
-        shapes = {
-            "scale": (),
-            "warp": (self.n_knots + 1,),
-            "gaps": (self.n_bands + 1,),
-            "weights": (self.n_fft // 2 + 1, self.n_bands),
-            "range": (2,),
-        }
-        # The others are numbers of every band.
-        return {
-            name: jnp.zeros(shapes.get(name, (self.n_bands,)), dtype) for name in self._learned()
-        }
+        shapes = bank_shapes(self)
+        return {name: jnp.zeros(shapes[name], dtype) for name in self._learned()}
 
     def edges(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
         """The ``n_bands + 2`` points of the bank in Hz: band ``m`` is centred at point ``m + 1``.
@@ -341,6 +318,23 @@ class Filterbank(Stage):
         bins = jnp.asarray(fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft))
         total = jnp.maximum(weights.sum(axis=0), jnp.finfo(weights.dtype).tiny)
         return (bins[:, None] * weights).sum(axis=0) / total
+
+    def _frozen(self, params: Params) -> Stage:
+        """By its matrix, for which no choice but these three is needed."""
+        return Filterbank(
+            sample_rate=self.sample_rate,
+            n_fft=self.n_fft,
+            n_bands=self.n_bands,
+            matrix=Table(self.arrays(params)["weights"]),
+        )
+
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        weights = self.weights(params) if params else _start_matrix(self)
+        return {"weights": weights, "centers": self.centers(params)}
+
+    def _findings(self, params: Params) -> list[str]:
+        points = None if self.matrix is not None or not params else self._start_points()
+        return bank_findings(self, params, points)
 
     def prepare(self, params: Params) -> Params:
         if not params:

@@ -7,7 +7,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from jaxspec.stage import Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Params, Stage
 
 __all__ = ["Beside"]
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from jaxspec import cepstrum
 from jaxspec._checks import check_choice, check_number, check_positive_int
-from jaxspec.stage import Length, Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params, Stage
 
 __all__ = ["DCT", "Deltas", "Lifter"]
 

@@ -8,7 +8,8 @@ import jax
 
 from jaxspec import compression
 from jaxspec._checks import check_choice, check_number
-from jaxspec.stage import Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Params, Stage
 
 __all__ = ["AmplitudeToDb", "Ln", "Log1p", "Log10", "PowerToDb"]
 

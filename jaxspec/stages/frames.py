@@ -16,7 +16,8 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
 from jaxspec.fourier import check_method, rfft
 from jaxspec.framing import frame, pad, pad_first
-from jaxspec.stage import Length, Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params, Stage
 from jaxspec.stages.padding import at_least, with_zeros
 from jaxspec.windows import WindowLike, held, window
 

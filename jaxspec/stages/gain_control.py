@@ -24,8 +24,9 @@ from jaxspec.gain_control import (
 )
 from jaxspec.learning import Names, learned_names
 from jaxspec.parametrize import shares
+from jaxspec.reach import Reach
 from jaxspec.smoothing import smoothing_for_time_constant
-from jaxspec.stage import Carry, Length, Params, Reach, Stage
+from jaxspec.stage import Carry, Length, Params, Stage
 from jaxspec.stages._banded import Quantity, _Banded
 from jaxspec.table import Table
 
@@ -182,6 +183,20 @@ class PCEN(_Banded):
         n = len(self.mix)
         start = np.full(n, 1 / n) if self.mix_weights is None else self.mix_weights.values
         return start if z is None else shares(z, start=start, least=0.0)
+
+    def _fixed(self, params: Params) -> dict[str, Any]:
+        values = super()._fixed(params)
+        if self.mix is not None:
+            values["mix_weights"] = values.pop("mix")
+        return values
+
+    def _findings(self, params: Params) -> list[str]:
+        found = super()._findings(params)
+        if "mix" in params:
+            share = np.asarray(self._value("mix", params["mix"]))
+            gone = np.argwhere(share < 0.01 * self._value("mix", None)).tolist()
+            found += [f"mix{place} is next to nothing: it hardly learns any more" for place in gone]
+        return found
 
     def _options(self, params: Params) -> dict[str, Any]:
         """The quantities in the words of `jaxspec.pcen`."""

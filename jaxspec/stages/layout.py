@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.framing import repeat_ends
-from jaxspec.stage import Length, Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params, Stage
 from jaxspec.stages.padding import at_least, with_zeros
 
 __all__ = [

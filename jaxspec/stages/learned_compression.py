@@ -14,7 +14,8 @@ import jax
 from jaxspec import compression, learned_compression
 from jaxspec._checks import check_choice, check_number
 from jaxspec.learning import Names
-from jaxspec.stage import Params, Reach
+from jaxspec.reach import Reach
+from jaxspec.stage import Params
 from jaxspec.stages._banded import Quantity, _Banded
 from jaxspec.table import Table
 

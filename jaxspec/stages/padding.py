@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_positive_int
 from jaxspec.framing import PAD_MODES, pad, pad_first
-from jaxspec.stage import Length, Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params, Stage
 
 __all__ = [
     "FitLength",

@@ -13,8 +13,9 @@ from jaxspec._checks import check_choice, check_number
 from jaxspec.fourier import check_method
 from jaxspec.framing import frame, num_frames
 from jaxspec.polar import power
+from jaxspec.reach import Reach
 from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad, check_padding
-from jaxspec.stage import Length, Params, Reach, Stage
+from jaxspec.stage import Length, Params, Stage
 from jaxspec.windows import WindowLike, held, window_in_frame
 
 __all__ = ["STFT", "Power", "products"]
@@ -106,6 +107,9 @@ class STFT(_ShortTime):
         return window_in_frame(
             self.window, n_fft=self.n_fft, win_length=self.win_length, periodic=self.periodic
         )
+
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        return {"window": self.window_table()}
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         assert self.hop_length is not None

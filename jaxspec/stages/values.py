@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
 from jaxspec.compression import FLOORS, item_max
-from jaxspec.stage import Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Params, Stage
 from jaxspec.table import Table
 
 __all__ = ["Abs", "Affine", "Clip", "FloorFromMax", "LnFromMin", "Normalize", "Replace", "Sqrt"]

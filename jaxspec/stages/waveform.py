@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number
-from jaxspec.stage import Length, Params, Reach, Stage
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params, Stage
 from jaxspec.waveform import sample_before
 
 __all__ = ["PreEmphasis", "RemoveMean", "Scale", "ScaleToRange"]

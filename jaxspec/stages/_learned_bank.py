@@ -1,0 +1,102 @@
+"""What a learned bank has: the parameters of every layout, and where they do no work any more."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from jaxspec.diagnostics import dead_bands
+from jaxspec.layouts import (
+    band_exponents,
+    band_gains,
+    band_widths,
+    corner_factor,
+    narrowest_gaps,
+    range_moves,
+)
+from jaxspec.learning import Names, learned_names
+from jaxspec.parametrize import ends_reached
+from jaxspec.stage import Params
+
+__all__ = ["BY_NAME", "DRAWN", "LAYOUTS", "bank_findings", "bank_names", "bank_shapes"]
+
+# The parameters of every layout, then those that it has if they are named.
+LAYOUTS: dict[str, tuple[str, ...]] = {
+    "fixed": (),
+    "scale": ("scale",),
+    "warp": ("warp",),
+    "gaps": ("gaps", "widths"),
+    "free": ("weights",),
+}
+BY_NAME: dict[str, tuple[str, ...]] = {
+    "fixed": (),
+    "scale": ("widths", "range", "gains"),
+    "warp": ("widths", "range", "gains"),
+    "gaps": ("range", "gains"),
+    "free": (),
+}
+DRAWN = tuple(layout for layout, others in BY_NAME.items() if others)
+
+
+def bank_names(layout: str, shape: str, learn: Names) -> tuple[str, ...]:
+    """The names of the parameters; the exponents of the generalised Gaussian are among the first.
+
+    Example:
+      >>> bank_names("gaps", "gaussian", "all")
+      ('gaps', 'widths')
+      >>> bank_names("scale", "gaussian", ("scale", "gains"))
+      ('scale', 'gains')
+    """
+    own = LAYOUTS[layout]
+    if shape == "generalized_gaussian" and layout in DRAWN:
+        own = (*own, "exponents")
+    return own if learn == "all" else learned_names(learn, own + BY_NAME[layout])
+
+
+def bank_shapes(bank: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of all parameters that there may be."""
+    per_band = (bank.n_bands,)
+    return {
+        "scale": (),
+        "warp": (bank.n_knots + 1,),
+        "gaps": (bank.n_bands + 1,),
+        "weights": (bank.n_fft // 2 + 1, bank.n_bands),
+        "range": (2,),
+        "widths": per_band,
+        "gains": per_band,
+        "exponents": per_band,
+    }
+
+
+def bank_findings(bank: Any, params: Params, points: np.ndarray | None) -> list[str]:
+    """What is wrong with a bank at these parameters, as `jaxspec.Stage.check` says it.
+
+    ``points`` are those at the start, in Hz; ``None`` for a matrix.
+    """
+    centers = np.asarray(bank.centers(params))
+    found = [
+        f"band {band} at {centers[band]:.0f} Hz takes in next to nothing: a larger n_fft, or "
+        f'sampling="area", lets narrow bands see a bin'
+        for band in np.flatnonzero(dead_bands(bank.weights(params)))
+    ]
+    if points is None:
+        return found
+    for name in ("gaps", "warp"):
+        if name in params:
+            crowded = narrowest_gaps(name, params[name], points=points, scale=bank.scale)
+            found += [
+                f"{name}[{place}] is as narrow as it may be: it hardly learns any more"
+                for place in crowded
+            ]
+    moves: dict[str, Any] = {
+        "scale": corner_factor,
+        "widths": band_widths,
+        "gains": band_gains,
+        "exponents": partial(band_exponents, start=bank.exponent),
+    }
+    if "range" in params:
+        ends = {"f_min": points[0], "f_max": points[-1]}
+        moves["range"] = partial(range_moves, **ends, limits=bank.limits, scale=bank.scale)
+    return found + ends_reached(params, {k: v for k, v in moves.items() if k in params})
