@@ -580,6 +580,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         "over_time": "median", "shift": 0.5, "sampling": "area", "limits": (40, 7200),
         "points": jaxspec.Table(np.arange(8.0) ** 2 * 100),
         "bandwidths": jaxspec.Table(np.full(6, 300.0)),
+        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)),
     }  # fmt: skip
     own = {
         stages.Affine: {"scale": 3.0}, stages.Log1p: {"scale": 3.0},
