@@ -36,6 +36,7 @@ __all__ = [
     "moved_points",
     "range_moves",
     "scale_warped",
+    "signed_weights",
     "warp_moves",
 ]
 
@@ -348,6 +349,24 @@ def free_weights(weights: jax.Array, *, start: np.ndarray) -> jax.Array:
       >>> free_weights(jnp.zeros((2, 1)), start=np.array([[1.0], [0.0]]))[:, 0].round(6)
       Array([1.e+00, 1.e-05], dtype=float32)
     """
-    peak = start.max(axis=0)
-    peak = np.where(peak > 0, peak, 1.0)
+    peak = _peaks(start)
     return non_negative(weights, start=np.maximum(start, LEAK * peak), unit=peak)
+
+
+def signed_weights(weights: jax.Array, *, start: np.ndarray) -> jax.Array:
+    """A free matrix ``(bins, bands)`` of either sign that starts exactly at ``start``.
+
+    ``start + peak * weights``, where ``peak`` is the largest magnitude of each band at the start.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np
+      >>> signed_weights(jnp.full((2, 1), -0.5), start=np.array([[4.0], [0.0]]))[:, 0]
+      Array([ 2., -2.], dtype=float32)
+    """
+    return jnp.asarray(start, weights.dtype) + jnp.asarray(_peaks(start), weights.dtype) * weights
+
+
+def _peaks(start: np.ndarray) -> np.ndarray:
+    """The largest magnitude of every band, 1 for empty ones."""
+    peak = np.abs(start).max(axis=0)
+    return np.where(peak > 0, peak, 1.0)
