@@ -354,9 +354,9 @@ class Filterbank(Stage):
         if self.layout not in _UNDRAWN and self.matrix is None:
             return self.edges(params)[1:-1]
         weights = jnp.abs(self.weights(params))
-        bins = jnp.asarray(fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft))
+        bins = fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft)
         total = jnp.maximum(weights.sum(axis=0), jnp.finfo(weights.dtype).tiny)
-        return (bins[:, None] * weights).sum(axis=0) / total
+        return (jnp.asarray(bins[:, None], weights.dtype) * weights).sum(axis=0) / total
 
     def prepare(self, params: Params) -> Params:
         if not params:
