@@ -209,7 +209,7 @@ ROWS = {
         "centres in order, inside the range; no `param_change_factor`",
     ),
     "speechbrain.Fbank": (
-        "speechbrain 1.1 `Fbank`", "`gaps`, `widths`", "as above; no `context`",
+        "speechbrain 1.1 `Fbank`", "`gaps`, `widths`", "as above; no `deltas`, no `context`",
     ),
     "dstft.DSTFT": (
         "dstft 3.0 `DSTFT`", "`win_length` (for each bin), `hop_length`",

@@ -185,7 +185,7 @@ def test_a_signed_matrix_of_your_own():
     one = jax.tree.map(jnp.ones_like, start)
     peaks = np.where(np.arange(12) == 3, 1, np.abs(matrix).max(axis=0))
     np.testing.assert_allclose(stage.weights(one, dtype=jnp.float64) - matrix, peaks + 0 * matrix)
-    with pytest.raises(ValueError, match="matrix must not be negative, got .* with layout='free'"):
+    with pytest.raises(ValueError, match=r"matrix must not be negative, got .* with layout='free'"):
         Filterbank(**options, layout="free")
     with pytest.raises(ValueError, match='layout must be "fixed", "free" or "signed" with a matr'):
         Filterbank(**options | {"matrix": jaxspec.Table(np.abs(matrix) + 1)}, layout="gaps")

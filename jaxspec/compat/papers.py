@@ -191,8 +191,8 @@ def pcen_2017(
         `jaxspec.mel_spectrogram`. The paper has 40 bands of frames of 25 ms every 10 ms; what
         else there is to choose of them is this library's default. The first level is the first
         frame.
-      gain, bias, power: at the start, by default those of the paper's fixed variant, the same in all
-        bands; in (0, 1), above 0, in (0.01, 1).
+      gain, bias, power: at the start, by default those of the paper's fixed variant, the same in
+        all bands; in (0, 1), above 0, in (0.01, 1).
       mix: the smoothing coefficients, each in (0, 1], of equal weight at the start.
       eps: above 0.
 
