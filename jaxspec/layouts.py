@@ -10,16 +10,12 @@ onto itself, and its ends keep apart.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_number
 from jaxspec.parametrize import interval, non_negative, positive, shares
 from jaxspec.scales import hz_to_scale, scale_to_hz
-from jaxspec.table import Table
 
 __all__ = [
     "LEAK",
@@ -27,9 +23,6 @@ __all__ = [
     "band_exponents",
     "band_gains",
     "band_widths",
-    "check_bandwidths",
-    "check_limits",
-    "check_points",
     "corner_factor",
     "free_weights",
     "gap_moves",
@@ -38,6 +31,7 @@ __all__ = [
     "narrowest_gaps",
     "range_moves",
     "scale_warped",
+    "signed_weights",
     "warp_moves",
 ]
 
@@ -54,50 +48,6 @@ _CORNER_FACTOR = 100.0
 
 LEAK = 1e-5
 """Where a fixed bank is 0, free weights start at this share of the band's largest weight."""
-
-
-def check_points(points: Any, *, n_bands: int) -> Table:
-    """The points of a bank of one's own as a table of ``(n_bands + 2,)`` increasing numbers."""
-    table = Table(points)
-    if table.shape != (n_bands + 2,):
-        raise ValueError(
-            f"points must have shape (n_bands + 2,) = {(n_bands + 2,)}, got {table.shape}"
-        )
-    if not (np.diff(table.values) > 0).all():
-        raise ValueError(f"points must increase, got {table.values.tolist()}")
-    return table
-
-
-def check_bandwidths(bandwidths: Any, *, n_bands: int) -> Table:
-    """Bandwidths as a table of ``(n_bands,)`` positive numbers."""
-    table = Table(bandwidths)
-    if table.shape != (n_bands,):
-        raise ValueError(f"bandwidths must have shape (n_bands,) = {(n_bands,)}, got {table.shape}")
-    if not (table.values > 0).all():
-        raise ValueError(f"bandwidths must be > 0, got {table.values.min():g}")
-    return table
-
-
-def check_limits(
-    limits: Any, *, f_min: float, f_max: float, scale: str, sample_rate: float
-) -> tuple[float, float]:
-    """The limits of a learned range; ``None`` is as wide as the frequencies are."""
-    if limits is None:
-        limits = (f_min / 2 if scale == "octave" else 0.0, sample_rate / 2)
-    if not (isinstance(limits, (tuple, list)) and len(limits) == 2):
-        raise ValueError(f"limits must be (low, high) in Hz, got limits={limits!r}")
-    low = check_number("limits[0]", limits[0], at_least=0)
-    high = check_number(
-        "limits[1]", limits[1], at_most=sample_rate / 2, because="half the sample rate"
-    )
-    if low == 0 and scale == "octave":
-        raise ValueError("limits[0] must be > 0 on the octave scale, got limits[0]=0")
-    if not low < f_min or not f_max < high:
-        raise ValueError(
-            f"f_min and f_max must lie strictly inside the limits ({low:g}, {high:g}) to be "
-            f"learned, got f_min={f_min:g} and f_max={f_max:g}"
-        )
-    return low, high
 
 
 def moved_points(
@@ -388,6 +338,24 @@ def free_weights(weights: jax.Array, *, start: np.ndarray) -> jax.Array:
       >>> free_weights(jnp.zeros((2, 1)), start=np.array([[1.0], [0.0]]))[:, 0].round(6)
       Array([1.e+00, 1.e-05], dtype=float32)
     """
-    peak = start.max(axis=0)
-    peak = np.where(peak > 0, peak, 1.0)
+    peak = _peaks(start)
     return non_negative(weights, start=np.maximum(start, LEAK * peak), unit=peak)
+
+
+def signed_weights(weights: jax.Array, *, start: np.ndarray) -> jax.Array:
+    """A free matrix ``(bins, bands)`` of either sign that starts exactly at ``start``.
+
+    ``start + peak * weights``, where ``peak`` is the largest magnitude of each band at the start.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np
+      >>> signed_weights(jnp.full((2, 1), -0.5), start=np.array([[4.0], [0.0]]))[:, 0]
+      Array([ 2., -2.], dtype=float32)
+    """
+    return jnp.asarray(start, weights.dtype) + jnp.asarray(_peaks(start), weights.dtype) * weights
+
+
+def _peaks(start: np.ndarray) -> np.ndarray:
+    """The largest magnitude of every band, 1 for empty ones."""
+    peak = np.abs(start).max(axis=0)
+    return np.where(peak > 0, peak, 1.0)

@@ -187,6 +187,8 @@ def _examples():
         ),
         bank(**BANK, layout="scale", bandwidths=np.arange(1.0, 7) * 200, shape="gaussian"),
         bank(**BANK, matrix=jaxspec.Table(np.eye(33, 6) + 0.1), layout="free"),
+        bank(**BANK, layout="signed"),
+        bank(**BANK, matrix=jaxspec.Table(np.eye(33, 6) - 0.1), layout="signed"),
         stages.Ln(),
         stages.Ln(floor="add", amin=1e-3),
         stages.Log10(),

@@ -293,9 +293,8 @@ CASES = {
                             n_bands=4, sampling="area", matrix=np.ones((201, 4)), **BANK)),
     "matrix shape": (ValueError, r"matrix must have shape .* \(201, 4\), got \(3, 4\)",
                      lambda: stages.Filterbank(n_bands=4, matrix=np.ones((3, 4)), **BANK)),
-    "matrix negative": (ValueError, 'matrix must not be negative with layout="free", got -1',
-                        lambda: stages.Filterbank(
-                            n_bands=4, layout="free", matrix=-np.ones((201, 4)), **BANK)),
+    "matrix negative": (ValueError, "matrix must not be negative, got -1 with layout='fixed'",
+                        lambda: stages.Filterbank(n_bands=4, matrix=-np.ones((201, 4)), **BANK)),
     "matrix gaps": (ValueError, "layout must be .* with a matrix",
                     lambda: stages.Filterbank(
                         n_bands=4, layout="gaps", matrix=np.ones((201, 4)), **BANK)),

@@ -113,6 +113,7 @@ FUNCTIONS = {
     "lfcc": partial(jaxspec.lfcc, sample_rate=16000, n_bands=20, n_lfcc=10, **STFT),
     "front-end, gaps": _learnable("gaps"),
     "front-end, free": _learnable("free"),
+    "front-end, signed": _learnable("signed"),
     "front-end, scale": _learnable("scale"),
     "front-end, warp": _learnable("warp"),
 }

@@ -138,6 +138,7 @@ def test_parameters_by_layout():
         "warp": {"warp": (9,)},
         "gaps": {"gaps": (7,), "widths": per_band},
         "free": {"weights": (33, 6)},
+        "signed": {"weights": (33, 6)},
     }.items():
         options = bank if layout == "fixed" else bank | {"shape": "gaussian"}
         stage = Filterbank(**options, layout=layout, **({"n_knots": 8} if layout == "warp" else {}))
@@ -149,6 +150,45 @@ def test_parameters_by_layout():
             every = dataclasses.replace(stage, learn=LAYOUTS[layout], f_min=20.0, f_max=7000.0)
             assert set(every.param_shapes()) == set(shapes) | {"widths", "range", "gains"}
     assert Filterbank(**bank, layout="warp", n_knots=3).param_shapes()["warp"].shape == (4,)
+
+
+@x64
+@pytest.mark.parametrize("shape", ["triangle", "gaussian"])
+def test_signed_weights(shape):
+    """Exactly the fixed bank at the start, and as free as nnAudio's matrix from there."""
+    stage = Filterbank(**BANK, shape=shape, layout="signed")
+    fixed = jaxspec.filterbank(**BANK, shape=shape, norm="slaney")
+    for dtype in (jnp.float32, jnp.float64):
+        start = stage.init(jax.random.key(0), dtype=dtype)
+        exact = fixed.astype(dtype)  # but for subnormal numbers
+        np.testing.assert_allclose(stage.weights(start, dtype=dtype), exact, rtol=0, atol=1e-37)
+    params = _params(stage, 1.0, dtype=jnp.float64)
+    moved = fixed + fixed.max(axis=0) * np.asarray(params["weights"])
+    np.testing.assert_allclose(stage.weights(params, dtype=jnp.float64), moved, rtol=1e-12)
+    assert (moved < 0).any()
+    x = energies(3, 257)
+    assert relative_max_error(stage.apply(params, jnp.asarray(x)), x @ moved) <= 1e-12
+    # Zeros have a slope, too.
+    slope = jax.grad(lambda params: stage.apply(params, jnp.asarray(x)).sum())(params)
+    assert (np.abs(slope["weights"]) > 0).all()
+
+
+@x64
+def test_a_signed_matrix_of_your_own():
+    matrix = np.random.default_rng(0).standard_normal((257, 12))
+    matrix[:, 3] = 0.0
+    options = {"sample_rate": 16000, "n_fft": 512, "n_bands": 12, "matrix": jaxspec.Table(matrix)}
+    stage = Filterbank(**options, layout="signed")
+    start = stage.init(jax.random.key(0), dtype=jnp.float64)
+    np.testing.assert_array_equal(stage.weights(start, dtype=jnp.float64), matrix)
+    assert np.isfinite(stage.centers(start)).all()
+    one = jax.tree.map(jnp.ones_like, start)
+    peaks = np.where(np.arange(12) == 3, 1, np.abs(matrix).max(axis=0))
+    np.testing.assert_allclose(stage.weights(one, dtype=jnp.float64) - matrix, peaks + 0 * matrix)
+    with pytest.raises(ValueError, match=r"matrix must not be negative, got .* with layout='free'"):
+        Filterbank(**options, layout="free")
+    with pytest.raises(ValueError, match='layout must be "fixed", "free" or "signed" with a matr'):
+        Filterbank(**options | {"matrix": jaxspec.Table(np.abs(matrix) + 1)}, layout="gaps")
 
 
 def test_points_can_replace_a_range():

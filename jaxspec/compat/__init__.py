@@ -4,12 +4,21 @@
 that are called as the originals are, but for the signal: they return a stage or a
 `jaxspec.FrontEnd`, which is then called with the signal. Nothing of the originals is imported.
 
-The layout stays ours: features are ``(..., frames, channels)``, where librosa and torchaudio have
-``(..., channels, frames)``; axes in front are a batch whose items never touch each other.
+`jaxspec.compat.nnaudio`, `jaxspec.compat.speechbrain` and `jaxspec.compat.dstft` do the same for
+trainable front-ends, `jaxspec.compat.papers` for some that were published without a package. They
+start at what the originals start at, with all parameters at 0.
+
+The layout stays ours: features are ``(..., frames, channels)``, where librosa, torchaudio, nnAudio
+and dstft have ``(..., channels, frames)``; axes in front are a batch whose items never touch each
+other.
 """
 
+from jaxspec.compat import dstft as dstft
 from jaxspec.compat import kaldi as kaldi
 from jaxspec.compat import librosa as librosa
+from jaxspec.compat import nnaudio as nnaudio
+from jaxspec.compat import papers as papers
+from jaxspec.compat import speechbrain as speechbrain
 from jaxspec.compat import torchaudio as torchaudio
 
-__all__ = ["kaldi", "librosa", "torchaudio"]
+__all__ = ["dstft", "kaldi", "librosa", "nnaudio", "papers", "speechbrain", "torchaudio"]

@@ -1,4 +1,4 @@
-"""What a learned bank has: the parameters of every layout, and where they do no work any more."""
+"""What a learned bank may have: its parameters, its start, and where they do no work any more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxspec._checks import check_number
 from jaxspec.diagnostics import dead_bands
 from jaxspec.layouts import (
     band_exponents,
@@ -19,8 +20,19 @@ from jaxspec.layouts import (
 from jaxspec.learning import Names, learned_names
 from jaxspec.parametrize import ends_reached
 from jaxspec.stage import Params
+from jaxspec.table import Table
 
-__all__ = ["BY_NAME", "DRAWN", "LAYOUTS", "bank_findings", "bank_names", "bank_shapes"]
+__all__ = [
+    "BY_NAME",
+    "DRAWN",
+    "LAYOUTS",
+    "bank_findings",
+    "bank_names",
+    "bank_shapes",
+    "check_bandwidths",
+    "check_limits",
+    "check_points",
+]
 
 # The parameters of every layout, then those that it has if they are named.
 LAYOUTS: dict[str, tuple[str, ...]] = {
@@ -29,6 +41,7 @@ LAYOUTS: dict[str, tuple[str, ...]] = {
     "warp": ("warp",),
     "gaps": ("gaps", "widths"),
     "free": ("weights",),
+    "signed": ("weights",),
 }
 BY_NAME: dict[str, tuple[str, ...]] = {
     "fixed": (),
@@ -36,6 +49,7 @@ BY_NAME: dict[str, tuple[str, ...]] = {
     "warp": ("widths", "range", "gains"),
     "gaps": ("range", "gains"),
     "free": (),
+    "signed": (),
 }
 DRAWN = tuple(layout for layout, others in BY_NAME.items() if others)
 
@@ -68,6 +82,50 @@ def bank_shapes(bank: Any) -> dict[str, tuple[int, ...]]:
         "gains": per_band,
         "exponents": per_band,
     }
+
+
+def check_points(points: Any, *, n_bands: int) -> Table:
+    """The points of a bank of one's own as a table of ``(n_bands + 2,)`` increasing numbers."""
+    table = Table(points)
+    if table.shape != (n_bands + 2,):
+        raise ValueError(
+            f"points must have shape (n_bands + 2,) = {(n_bands + 2,)}, got {table.shape}"
+        )
+    if not (np.diff(table.values) > 0).all():
+        raise ValueError(f"points must increase, got {table.values.tolist()}")
+    return table
+
+
+def check_bandwidths(bandwidths: Any, *, n_bands: int) -> Table:
+    """Bandwidths as a table of ``(n_bands,)`` positive numbers."""
+    table = Table(bandwidths)
+    if table.shape != (n_bands,):
+        raise ValueError(f"bandwidths must have shape (n_bands,) = {(n_bands,)}, got {table.shape}")
+    if not (table.values > 0).all():
+        raise ValueError(f"bandwidths must be > 0, got {table.values.min():g}")
+    return table
+
+
+def check_limits(
+    limits: Any, *, f_min: float, f_max: float, scale: str, sample_rate: float
+) -> tuple[float, float]:
+    """The limits of a learned range; ``None`` is as wide as the frequencies are."""
+    if limits is None:
+        limits = (f_min / 2 if scale == "octave" else 0.0, sample_rate / 2)
+    if not (isinstance(limits, (tuple, list)) and len(limits) == 2):
+        raise ValueError(f"limits must be (low, high) in Hz, got limits={limits!r}")
+    low = check_number("limits[0]", limits[0], at_least=0)
+    high = check_number(
+        "limits[1]", limits[1], at_most=sample_rate / 2, because="half the sample rate"
+    )
+    if low == 0 and scale == "octave":
+        raise ValueError("limits[0] must be > 0 on the octave scale, got limits[0]=0")
+    if not low < f_min or not f_max < high:
+        raise ValueError(
+            f"f_min and f_max must lie strictly inside the limits ({low:g}, {high:g}) to be "
+            f"learned, got f_min={f_min:g} and f_max={f_max:g}"
+        )
+    return low, high
 
 
 def bank_findings(bank: Any, params: Params, points: np.ndarray | None) -> list[str]:

@@ -171,7 +171,7 @@ class AdaptiveHopSTFT(_Windowed):
         Constant: it has no derivative by the hop.
         """
         floor, rest = self._places(params, self.length(n_samples))
-        return floor + (rest > 0) <= self._room(n_samples)
+        return floor + (rest > 0).astype(floor.dtype) <= self._room(n_samples)
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         if not self.length(x.shape[-1]):

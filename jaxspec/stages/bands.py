@@ -24,11 +24,9 @@ from jaxspec.layouts import (
     band_exponents,
     band_gains,
     band_widths,
-    check_bandwidths,
-    check_limits,
-    check_points,
     free_weights,
     moved_points,
+    signed_weights,
 )
 from jaxspec.learning import Names, check_learn
 from jaxspec.shapes import draw
@@ -40,11 +38,15 @@ from jaxspec.stages._learned_bank import (
     bank_findings,
     bank_names,
     bank_shapes,
+    check_bandwidths,
+    check_limits,
+    check_points,
 )
 from jaxspec.table import Table
 
 __all__ = ["Filterbank"]
 
+_UNDRAWN = {"free": free_weights, "signed": signed_weights}
 _KNOTS = 8
 
 
@@ -70,12 +72,16 @@ class Filterbank(Stage):
           ``n_bands + 1``), and the width of every band (``widths``, ``n_bands``).
         - ``"free"``: every weight, non-negative (``weights``, ``(n_fft // 2 + 1, n_bands)``); where
           the fixed bank is 0, they start 50 dB below their band's largest.
+        - ``"signed"``: every weight, of either sign (``weights``, as above): what is added to it,
+          in units of the largest of its band. Bands may then be negative, which few logarithms
+          bear: follow it by a stage with a floor.
       learn: which of these parameters exist, by name, or ``"all"``; the others keep their start.
         The shape ``"generalized_gaussian"`` has ``exponents``, ``(n_bands,)``, too. Only if they
         are named, for the layouts scale, warp and gaps: ``widths``, factors from 1/8 to 8;
         ``range``, the lower and the upper end; and ``gains``, a factor on every band.
       matrix: a bank of your own, ``(n_fft // 2 + 1, n_bands)``, instead of what describes one,
-        which then must keep its defaults; with the layout ``"fixed"`` or ``"free"``.
+        which then must keep its defaults; with the layout ``"fixed"``, ``"free"`` or ``"signed"``,
+        of which only the last takes negative ones.
       points: Hz, ``(n_bands + 2,)``, increasing: the lower end, the centres and the upper end of a
         bank of your own, instead of ``f_min`` and ``f_max``; such as of `jaxspec.random_edges`.
         ``scale`` is still that on which gaps, warps and ranges are measured.
@@ -218,13 +224,15 @@ class Filterbank(Stage):
             raise ValueError(
                 f"matrix must have shape (n_fft // 2 + 1, n_bands) = {wanted}, got {matrix.shape}"
             )
-        if self.layout == "free" and (matrix.values < 0).any():
+        if self.layout != "signed" and (matrix.values < 0).any():
             raise ValueError(
-                f'matrix must not be negative with layout="free", got {matrix.values.min():g}'
+                f"matrix must not be negative, got {matrix.values.min():g} with "
+                f'layout={self.layout!r}: use layout="signed"'
             )
         if self.layout in DRAWN:
             raise ValueError(
-                f'layout must be "fixed" or "free" with a matrix, got layout={self.layout!r}'
+                f'layout must be "fixed", "free" or "signed" with a matrix, got '
+                f"layout={self.layout!r}"
             )
         drawn = (
             "scale", "shape", "domain", "norm", "f_min", "sampling", "exponent", "points",
@@ -277,7 +285,8 @@ class Filterbank(Stage):
     def weights(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
         """The matrix ``(n_fft // 2 + 1, n_bands)`` at these parameters."""
         if "weights" in params:
-            return free_weights(params["weights"], start=_start_matrix(self)).astype(dtype)
+            weights = _UNDRAWN[self.layout](params["weights"], start=_start_matrix(self))
+            return weights.astype(dtype)
         if not params:
             return jnp.asarray(_start_matrix(self), dtype)
         wide = jnp.promote_types(dtype, jnp.result_type(*params.values()))
@@ -311,21 +320,26 @@ class Filterbank(Stage):
         return jnp.asarray(rate, edges.dtype) * (edges[2:] - edges[:-2])
 
     def centers(self, params: Params) -> jax.Array:
-        """The centre of every band in Hz ``(n_bands,)``; of free weights their mean frequency."""
-        if self.layout != "free" and self.matrix is None:
+        """The centre of every band in Hz ``(n_bands,)``; of free weights their mean frequency.
+
+        Weights below 0 count by their size.
+        """
+        if self.layout not in _UNDRAWN and self.matrix is None:
             return self.edges(params)[1:-1]
-        weights = self.weights(params)
-        bins = jnp.asarray(fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft))
+        weights = jnp.abs(self.weights(params))
+        bins = fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft)
         total = jnp.maximum(weights.sum(axis=0), jnp.finfo(weights.dtype).tiny)
-        return (bins[:, None] * weights).sum(axis=0) / total
+        return (jnp.asarray(bins[:, None], weights.dtype) * weights).sum(axis=0) / total
 
     def _frozen(self, params: Params) -> Stage:
-        """By its matrix, for which no choice but these three is needed."""
+        """By its matrix, for which few choices are needed."""
+        signed: Any = {"layout": "signed", "learn": ()} if self.layout == "signed" else {}
         return Filterbank(
             sample_rate=self.sample_rate,
             n_fft=self.n_fft,
             n_bands=self.n_bands,
             matrix=Table(self.arrays(params)["weights"]),
+            **signed,
         )
 
     def _arrays(self, params: Params) -> dict[str, Any]:
