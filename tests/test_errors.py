@@ -293,6 +293,10 @@ CASES = {
                             n_bands=4, sampling="area", matrix=np.ones((201, 4)), **BANK)),
     "matrix shape": (ValueError, r"matrix must have shape .* \(201, 4\), got \(3, 4\)",
                      lambda: stages.Filterbank(n_bands=4, matrix=np.ones((3, 4)), **BANK)),
+    "range at the limit": (ValueError, "f_max must lie strictly inside the limits",
+                           lambda: stages.Filterbank(
+                               n_bands=4, layout="gaps", learn=("gaps", "range"), f_min=50.0,
+                               scale="htk", **BANK)),
     "matrix negative": (ValueError, "matrix must not be negative, got -1 with layout='fixed'",
                         lambda: stages.Filterbank(n_bands=4, matrix=-np.ones((201, 4)), **BANK)),
     "matrix gaps": (ValueError, "layout must be .* with a matrix",

@@ -200,7 +200,9 @@ class Filterbank(Stage):
             )
         learned = self._learned()
         if "range" in learned:
-            f_min, f_max = self._start_points()[[0, -1]]
+            # Not the ends of the drawn points, which rounding may leave inside the limits.
+            ends = (self.f_min, self.f_max) if self.points is None else self.points.values[[0, -1]]
+            f_min, f_max = (float(end) for end in ends)  # type: ignore[arg-type]
             limits = check_limits(
                 self.limits, f_min=f_min, f_max=f_max, scale=self.scale, sample_rate=sample_rate
             )

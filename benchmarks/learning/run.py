@@ -1,0 +1,26 @@
+"""Run all experiments of learnable front-ends, one after the other, and write the page.
+
+    python benchmarks/learning/run.py            # about 40 minutes on two quiet cores
+    python benchmarks/learning/run.py --report   # tables and pictures of the results that are there
+
+Options are passed on to every experiment; each one is a command of its own, too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXPERIMENTS = ("recovery", "window_length", "tones", "digits", "robustness", "starts")
+
+
+def main() -> None:
+    for name in EXPERIMENTS:
+        print(f"\n{name}\n", flush=True)
+        script = Path(__file__).with_name(f"{name}.py")
+        subprocess.run([sys.executable, script, *sys.argv[1:]], check=True)
+
+
+if __name__ == "__main__":
+    main()
