@@ -412,6 +412,12 @@ def test_divergences_against_scipy():
     gradient = jax.grad(lambda w: diagnostics.coverage_divergence(w, after))(jnp.asarray(before))
     assert np.isfinite(gradient).all()
     assert diagnostics.coverage_divergence(before, before) == 0
+    # Gaussians far from their centres, down to the smallest numbers of float32.
+    bins = np.arange(200.0)
+    one, other = (np.exp(-0.5 * (bins - c) ** 2 / 9)[:, None].astype(np.float32) for c in (60, 62))
+    assert ((one > 0) & (one < 1e-38)).any()
+    distance = jensenshannon(one[:, 0], other[:, 0], base=2) ** 2
+    np.testing.assert_allclose(diagnostics.filter_divergence(one, other), distance, rtol=1e-4)
     dead = before * np.where(np.arange(12) == 7, 1e-9, 1)
     assert np.flatnonzero(diagnostics.dead_bands(dead)).tolist() == [7]
 
