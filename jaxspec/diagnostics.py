@@ -100,7 +100,7 @@ def _divergence(p: jax.Array, q: jax.Array) -> jax.Array:
     middle = (p + q) / 2
 
     def relative(p: jax.Array) -> jax.Array:
-        # The logarithm never sees a 0, nor does its derivative; halves of the smallest numbers are 0.
+        # The logarithm never sees a 0, nor does its derivative; half of a tiny number is 0.
         there = (p > 0) & (middle > 0)
         ratio = jnp.where(there, p, 1) / jnp.where(there, middle, 1)
         return jnp.where(there, p * jnp.log2(ratio), 0).sum(axis=0)
