@@ -155,6 +155,29 @@ def _learned_spectrum_examples():
     ]  # fmt: skip
 
 
+def _filter_examples():
+    bands = {"sample_rate": 16000, "n_bands": 6, "f_min": 500, "f_max": 7500, "scale": "linear"}
+    return [
+        stages.Gabor(**bands, taps=61, hop_length=2),
+        stages.Gabor(**bands, taps=61, hop_length=2, layout="gaps", center=False),
+        stages.Gabor(**bands, taps=35, hop_length=5, layout="scale", method="direct"),
+        stages.Gabor(
+            sample_rate=16000, n_bands=6, points=np.arange(8.0) * 1000 + 300, taps=51,
+            hop_length=3, bandwidths=np.arange(2.0, 8) * 400, layout="warp", method="direct",
+            learn=("warp", "range", "widths"),
+        ),
+        stages.Sinc(**bands, taps=41, hop_length=5, layout="gaps"),
+        stages.Sinc(**bands, taps=31, hop_length=3, window=_hat(31), center=False),
+        stages.GaussianPool(size=5, deviation=1.0),
+        stages.GaussianPool(
+            size=7, stride=3, deviation=2.0, offset=1, norm="peak", learn="all", n_bands=6
+        ),
+        stages.GaussianPool(
+            size=5, stride=2, deviation=np.linspace(0.7, 1.5, 6), offset=4, learn="deviation"
+        ),
+    ]  # fmt: skip
+
+
 def _examples():
     bank, stft = stages.Filterbank, stages.STFT
     return [
@@ -167,6 +190,7 @@ def _examples():
         stft(n_fft=48, hop_length=12, window=np.hanning, pad_mode="wrap"),
         stft(n_fft=48, pad_mode="symmetric", periodic=False),
         *_learned_spectrum_examples(),
+        *_filter_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -471,11 +495,14 @@ def test_reach_is_true_and_tight(stage):
         stage.last if isinstance(stage, stages.ZeroFrames) else 0
     )
     apply = jax.jit(stage.apply)
+    # One transform of the whole clip rounds everywhere.
+    by_fft = isinstance(stage, stages.Gabor) and stage.method == "fft"
+    rounding = 1e-5 * np.abs(y).max() if by_fft else 0
     for at in range(0, n, max(n // 40, 1)):
         changed = np.array(x)
         place = (..., at) if stage.takes == "waveform" else (..., at, slice(None))
         changed[place] = changed[place] * 2 + 1
-        moved = _positions(stage, apply(params, changed)) != y
+        moved = np.abs(_positions(stage, apply(params, changed)) - y) > rounding
         moved = np.flatnonzero(moved.reshape(len(moved), -1).any(axis=1))
         if any(at in positions for positions in left_out):
             assert not moved.size
@@ -514,7 +541,7 @@ def test_kind_of_reach(stage):
     neighbours = (
         stages.PreEmphasis, stages.STFT, stages.AdaptiveSTFT, stages.BasisSTFT, stages.Deltas,
         stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
-        stages.PCEN,
+        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool,
     )  # fmt: skip
     if isinstance(stage, stages.PCAN | FrontEnd) or getattr(stage, "taps", 0) is None:
         assert kind == "past"
@@ -551,7 +578,7 @@ def test_pieces_make_the_whole(stage):
         position += size
     pieces = jnp.concatenate(outputs, axis=-1 if stage.gives == "waveform" else -2)
     assert pieces.shape == whole.shape
-    assert np.allclose(pieces, whole, rtol=1e-5, atol=1e-6 * float(np.abs(whole).max()))
+    assert np.allclose(pieces, whole, rtol=1e-5, atol=4e-6 * float(np.abs(whole).max()))
 
 
 @pytest.mark.exhaustive
@@ -589,7 +616,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.Channels: {"start": 2, "step": -2}, stages.DropFrames: {"first": 1},
         stages.FramePreEmphasis: {"first": "drop"}, stages.Window: {"win_length": 5},
         stages.RFFT: {"n_fft": 10}, stages.LogTBN: {"scale": 3.0},
-        stages.Filterbank: {"exponent": 4.0},
+        stages.Filterbank: {"exponent": 4.0}, stages.Gabor: {"taps": 33},
+        stages.Sinc: {"taps": 33}, stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",

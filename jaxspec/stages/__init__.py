@@ -6,6 +6,8 @@ keyword arguments of the function of the same name, where there is one.
 
 from jaxspec.stages.adaptive import AdaptiveSTFT as AdaptiveSTFT
 from jaxspec.stages.adaptive_hop import AdaptiveHopSTFT as AdaptiveHopSTFT
+from jaxspec.stages.analysis import Gabor as Gabor
+from jaxspec.stages.analysis import Sinc as Sinc
 from jaxspec.stages.bands import Filterbank as Filterbank
 from jaxspec.stages.basis import BasisSTFT as BasisSTFT
 from jaxspec.stages.branches import Beside as Beside
@@ -46,6 +48,7 @@ from jaxspec.stages.padding import PadAt as PadAt
 from jaxspec.stages.padding import PadToMultiple as PadToMultiple
 from jaxspec.stages.padding import Repeat as Repeat
 from jaxspec.stages.padding import Trim as Trim
+from jaxspec.stages.pooling import GaussianPool as GaussianPool
 from jaxspec.stages.spectrum import STFT as STFT
 from jaxspec.stages.spectrum import Power as Power
 from jaxspec.stages.values import Abs as Abs
@@ -85,6 +88,8 @@ __all__ = [
     "FloorFromMax",
     "Frame",
     "FramePreEmphasis",
+    "Gabor",
+    "GaussianPool",
     "Lifter",
     "Ln",
     "LnFromMin",
@@ -111,6 +116,7 @@ __all__ = [
     "Root",
     "Scale",
     "ScaleToRange",
+    "Sinc",
     "Splice",
     "Sqrt",
     "Stack",

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from jaxspec._checks import check_number
-from jaxspec.diagnostics import dead_bands
 from jaxspec.layouts import (
     band_exponents,
     band_gains,
@@ -54,18 +53,16 @@ BY_NAME: dict[str, tuple[str, ...]] = {
 DRAWN = tuple(layout for layout, others in BY_NAME.items() if others)
 
 
-def bank_names(layout: str, shape: str, learn: Names) -> tuple[str, ...]:
-    """The names of the parameters; the exponents of the generalised Gaussian are among the first.
+def bank_names(layout: str, extra: tuple[str, ...], learn: Names) -> tuple[str, ...]:
+    """The names of the parameters; ``extra`` ones are among the first of a drawn layout.
 
     Example:
-      >>> bank_names("gaps", "gaussian", "all")
+      >>> bank_names("gaps", (), "all")
       ('gaps', 'widths')
-      >>> bank_names("scale", "gaussian", ("scale", "gains"))
+      >>> bank_names("scale", (), ("scale", "gains"))
       ('scale', 'gains')
     """
-    own = LAYOUTS[layout]
-    if shape == "generalized_gaussian" and layout in DRAWN:
-        own = (*own, "exponents")
+    own = LAYOUTS[layout] + (extra if layout in DRAWN else ())
     return own if learn == "all" else learned_names(learn, own + BY_NAME[layout])
 
 
@@ -76,7 +73,7 @@ def bank_shapes(bank: Any) -> dict[str, tuple[int, ...]]:
         "scale": (),
         "warp": (bank.n_knots + 1,),
         "gaps": (bank.n_bands + 1,),
-        "weights": (bank.n_fft // 2 + 1, bank.n_bands),
+        "weights": (getattr(bank, "n_fft", 0) // 2 + 1, bank.n_bands),
         "range": (2,),
         "widths": per_band,
         "gains": per_band,
@@ -128,19 +125,12 @@ def check_limits(
     return low, high
 
 
-def bank_findings(bank: Any, params: Params, points: np.ndarray | None) -> list[str]:
-    """What is wrong with a bank at these parameters, as `jaxspec.Stage.check` says it.
+def bank_findings(bank: Any, params: Params, points: np.ndarray) -> list[str]:
+    """Where the parameters do no work any more, as `jaxspec.Stage.check` says it.
 
-    ``points`` are those at the start, in Hz; ``None`` for a matrix.
+    ``points`` are those at the start, in Hz.
     """
-    centers = np.asarray(bank.centers(params))
-    found = [
-        f"band {band} at {centers[band]:.0f} Hz takes in next to nothing: a larger n_fft, or "
-        f'sampling="area", lets narrow bands see a bin'
-        for band in np.flatnonzero(dead_bands(bank.weights(params)))
-    ]
-    if points is None:
-        return found
+    found: list[str] = []
     for name in ("gaps", "warp"):
         if name in params:
             crowded = narrowest_gaps(name, params[name], points=points, scale=bank.scale)
@@ -152,7 +142,7 @@ def bank_findings(bank: Any, params: Params, points: np.ndarray | None) -> list[
         "scale": corner_factor,
         "widths": band_widths,
         "gains": band_gains,
-        "exponents": partial(band_exponents, start=bank.exponent),
+        "exponents": partial(band_exponents, start=getattr(bank, "exponent", 2.0)),
     }
     if "range" in params:
         ends = {"f_min": points[0], "f_max": points[-1]}

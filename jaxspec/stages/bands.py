@@ -9,49 +9,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
+from jaxspec._checks import check_positive_int, check_same
+from jaxspec.diagnostics import dead_bands
 from jaxspec.filterbanks import (
     apply_filterbank,
-    band_edges,
     bank_matrix,
-    check_band_range,
     check_bank,
     warn_about_empty_bands,
 )
 from jaxspec.framing import fft_frequencies
 from jaxspec.layouts import (
-    MOVES,
     band_exponents,
     band_gains,
     band_widths,
     free_weights,
-    moved_points,
     signed_weights,
 )
-from jaxspec.learning import Names, check_learn
 from jaxspec.shapes import draw
 from jaxspec.stage import Params, Stage
+from jaxspec.stages._bands import _Bands
 from jaxspec.stages._learned_bank import (
-    BY_NAME,
     DRAWN,
     LAYOUTS,
-    bank_findings,
-    bank_names,
-    bank_shapes,
-    check_bandwidths,
-    check_limits,
-    check_points,
 )
 from jaxspec.table import Table
 
 __all__ = ["Filterbank"]
 
 _UNDRAWN = {"free": free_weights, "signed": signed_weights}
-_KNOTS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Filterbank(Stage):
+class Filterbank(_Bands):
     """From FFT bins to bands: `jaxspec.filterbank`, fixed or learned from there.
 
     The defaults are mel bands as in librosa.
@@ -119,104 +108,38 @@ class Filterbank(Stage):
     takes = "features"
     gives = "features"
     matrix_params = ("weights",)
+    layouts = tuple(LAYOUTS)
 
-    sample_rate: float
     n_fft: int
-    n_bands: int
-    f_min: float = 0.0
-    f_max: float | None = None
-    scale: str = "slaney"
     shape: str = "triangle"
     domain: str = "hz"
     norm: str | float | None = "slaney"
-    layout: str = "fixed"
-    learn: Names = "all"
     matrix: Table | None = None
     sampling: str = "point"
     exponent: float = 2.0
-    points: Table | None = None
-    bandwidths: Table | None = None
-    n_knots: int = _KNOTS
-    limits: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        n_bands = check_positive_int("n_bands", self.n_bands)
-        self._set(n_fft=check_positive_int("n_fft", self.n_fft), n_bands=n_bands)
+        self._set(n_fft=check_positive_int("n_fft", self.n_fft))
         norm, exponent = check_bank(
             self.scale, self.shape, self.domain, self.norm, self.sampling, self.exponent
         )
-        check_choice("layout", self.layout, tuple(LAYOUTS))
-        self._set(sample_rate=check_number("sample_rate", self.sample_rate, above=0))
-        if self.points is not None:
-            self._check_points()
-        f_min, f_max = (
-            (self.f_min, self.f_max) if self.points is None else self.points.values[[0, -1]]
-        )
-        sample_rate, f_min, f_max = check_band_range(self.sample_rate, f_min, f_max, self.scale)
-        self._set(sample_rate=sample_rate, norm=norm, exponent=exponent)
-        if self.points is None:
-            self._set(f_min=f_min, f_max=f_max)
-        self._check_learned()
+        self._set(norm=norm, exponent=exponent)
+        self._check_bands()
+        if self.layout in DRAWN and self.shape == "rectangle" and self.sampling == "point":
+            raise ValueError(
+                f'shape must not be "rectangle" with layout="{self.layout}" and sampling="point": '
+                f'its edges have no gradient; use "gaussian" or "triangle", or sampling="area"'
+            )
         if self.matrix is not None:
             self._check_matrix()
-        if self.bandwidths is not None:
-            self._set(bandwidths=check_bandwidths(self.bandwidths, n_bands=self.n_bands))
-            if self.domain != "hz" or self.shape == "gammatone":
-                raise ValueError(
-                    f'bandwidths are in Hz, for the domain "hz", and gammatones have their own; '
-                    f"got bandwidths with domain={self.domain!r} and shape={self.shape!r}"
-                )
+        if self.bandwidths is not None and (self.domain != "hz" or self.shape == "gammatone"):
+            raise ValueError(
+                f'bandwidths are in Hz, for the domain "hz", and gammatones have their own; '
+                f"got bandwidths with domain={self.domain!r} and shape={self.shape!r}"
+            )
         # A learned bank moves; the warning is about features that are constant for ever.
         if self.layout == "fixed":
             warn_about_empty_bands(_start_matrix(self), stacklevel=4)
-
-    def _check_points(self) -> None:
-        self._set(points=check_points(self.points, n_bands=self.n_bands))
-        # Half the sample rate is what a stage without points has filled in.
-        for name, unset in (("f_min", (0.0,)), ("f_max", (None, self.sample_rate / 2))):
-            if getattr(self, name) not in unset:
-                raise ValueError(
-                    f"{name} has no effect on points of your own, whose first and last are the "
-                    f"range, got {name}={getattr(self, name)}"
-                )
-        self._set(f_max=None)
-
-    def _check_learned(self) -> None:
-        layout, sample_rate = self.layout, self.sample_rate
-        names = bank_names(layout, self.shape, "all") + BY_NAME[layout]
-        learn = check_learn(self.learn, names, f"layout={layout!r}")
-        self._set(learn=learn)
-        if layout == "fixed" and learn != "all":
-            raise ValueError(f'learn has no effect with layout="fixed", got learn={learn!r}')
-        if layout in DRAWN and self.shape == "rectangle" and self.sampling == "point":
-            raise ValueError(
-                f'shape must not be "rectangle" with layout="{layout}" and sampling="point": its '
-                f'edges have no gradient; use "gaussian" or "triangle", or sampling="area"'
-            )
-        self._set(n_knots=check_positive_int("n_knots", self.n_knots))
-        if self.n_knots != _KNOTS and layout != "warp":
-            raise ValueError(
-                f'n_knots has no effect but with layout="warp", got n_knots={self.n_knots}'
-            )
-        learned = self._learned()
-        if "range" in learned:
-            # Not the ends of the drawn points, which rounding may leave inside the limits.
-            ends = (self.f_min, self.f_max) if self.points is None else self.points.values[[0, -1]]
-            f_min, f_max = (float(end) for end in ends)  # type: ignore[arg-type]
-            limits = check_limits(
-                self.limits, f_min=f_min, f_max=f_max, scale=self.scale, sample_rate=sample_rate
-            )
-            self._set(limits=limits)
-        elif self.limits is not None:
-            raise ValueError(
-                f'limits has no effect unless learn names "range", got limits={self.limits}'
-            )
-        measured = {"gaps", "warp", "range"} & set(learned) or self.domain == "scale"
-        if self.points is not None and not measured and self.scale != "slaney":
-            raise ValueError(
-                f"scale has no effect on points of your own that are drawn over Hz and do not move "
-                f"along it, got scale={self.scale!r}"
-            )
 
     def _check_matrix(self) -> None:
         matrix = Table(self.matrix)  # type: ignore[arg-type]
@@ -257,20 +180,13 @@ class Filterbank(Stage):
             )  # fmt: skip
         return self.n_bands
 
-    def _learned(self) -> tuple[str, ...]:
-        """The names of the parameters."""
-        return bank_names(self.layout, self.shape, self.learn)
+    @property
+    def _extra_names(self) -> tuple[str, ...]:
+        return ("exponents",) if self.shape == "generalized_gaussian" else ()
 
-    def _start_points(self) -> np.ndarray:
-        """The points at the start of learning, Hz."""
-        if self.points is not None:
-            return self.points.values
-        assert self.f_max is not None
-        return band_edges(self.n_bands, f_min=self.f_min, f_max=self.f_max, scale=self.scale)
-
-    def init(self, key: jax.Array, *, dtype: Any = jnp.float32) -> Params:
-        shapes = bank_shapes(self)
-        return {name: jnp.zeros(shapes[name], dtype) for name in self._learned()}
+    @property
+    def _scale_matters(self) -> bool:
+        return self.domain == "scale"
 
     def edges(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
         """The ``n_bands + 2`` points of the bank in Hz: band ``m`` is centred at point ``m + 1``.
@@ -279,10 +195,7 @@ class Filterbank(Stage):
         """
         if self.matrix is not None:
             raise ValueError("a matrix of your own has no edges")
-        start = self._start_points()
-        if not any(name in params for name in MOVES):
-            return jnp.asarray(start, dtype)
-        return moved_points(params, points=start, scale=self.scale, limits=self.limits)
+        return super().edges(params, dtype=dtype)
 
     def weights(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
         """The matrix ``(n_fft // 2 + 1, n_bands)`` at these parameters."""
@@ -301,7 +214,7 @@ class Filterbank(Stage):
             fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft),
             edges,
             widths=band_widths(params["widths"]) if "widths" in params else 1.0,
-            bandwidths=self._bandwidths(edges),
+            bandwidths=self._grown_bandwidths(edges),
             exponents=exponents,
             scale=self.scale,
             shape=self.shape,
@@ -313,21 +226,13 @@ class Filterbank(Stage):
             matrix = matrix * band_gains(params["gains"])
         return matrix.astype(dtype)
 
-    def _bandwidths(self, edges: jax.Array) -> jax.Array | None:
-        """The given bandwidths, grown as the distances of the neighbours have."""
-        if self.bandwidths is None:
-            return None
-        start = self._start_points()
-        rate = self.bandwidths.values / (start[2:] - start[:-2])
-        return jnp.asarray(rate, edges.dtype) * (edges[2:] - edges[:-2])
-
     def centers(self, params: Params) -> jax.Array:
         """The centre of every band in Hz ``(n_bands,)``; of free weights their mean frequency.
 
         Weights below 0 count by their size.
         """
         if self.layout not in _UNDRAWN and self.matrix is None:
-            return self.edges(params)[1:-1]
+            return super().centers(params)
         weights = jnp.abs(self.weights(params))
         bins = fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft)
         total = jnp.maximum(weights.sum(axis=0), jnp.finfo(weights.dtype).tiny)
@@ -349,8 +254,13 @@ class Filterbank(Stage):
         return {"weights": weights, "centers": self.centers(params)}
 
     def _findings(self, params: Params) -> list[str]:
-        points = None if self.matrix is not None or not params else self._start_points()
-        return bank_findings(self, params, points)
+        centers = np.asarray(self.centers(params))
+        found = [
+            f"band {band} at {centers[band]:.0f} Hz takes in next to nothing: a larger n_fft, or "
+            f'sampling="area", lets narrow bands see a bin'
+            for band in np.flatnonzero(dead_bands(self.weights(params)))
+        ]
+        return found if self.matrix is not None else found + super()._findings(params)
 
     def prepare(self, params: Params) -> Params:
         if not params:

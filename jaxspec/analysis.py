@@ -1,0 +1,131 @@
+"""Analysis by band filters in time: kernels, and the same filters in the frequency domain.
+
+A filter is an envelope that is symmetric about its middle, times a wave: at frame ``t``
+
+    X[t, k] = sum_n x[t * hop + n] envelope_k[n] exp(-2 pi i f_k n / sample_rate)
+
+for ``n`` from ``-(taps // 2)`` to ``taps // 2``; phases count from the middle of the frame.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.fft import next_fast_len
+
+__all__ = ["filtered_by_fft", "gaussian_envelope", "sinc_envelope", "wave_kernels"]
+
+
+def gaussian_envelope(deviation: jax.Array, *, taps: int) -> jax.Array:
+    """Gaussians of unit area ``(taps, n_bands)``: their frequency response is 1 at the centre.
+
+    Args:
+      deviation: standard deviations in samples, ``(n_bands,)``, above 0.
+      taps: odd.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> gaussian_envelope(jnp.array([1.0]), taps=3).round(3)[:, 0]
+      Array([0.242, 0.399, 0.242], dtype=float32)
+    """
+    n = _positions(taps, deviation)
+    return jnp.exp(-0.5 * (n / deviation) ** 2) / (float(np.sqrt(2 * np.pi)) * deviation)
+
+
+def sinc_envelope(bandwidth: jax.Array, *, window: np.ndarray) -> jax.Array:
+    """Ideal band-pass filters cut by a window, ``(taps, n_bands)``, 1 in the middle.
+
+    ``sinc(bandwidth * n) * window``, whose value and slopes are finite for a bandwidth of 0, too.
+    The response in the pass band is about ``1 / bandwidth``.
+
+    Args:
+      bandwidth: as a share of the sample rate, ``(n_bands,)``.
+      window: ``(taps,)``, of an odd number of taps.
+
+    Example:
+      >>> import jax.numpy as jnp, numpy as np
+      >>> sinc_envelope(jnp.array([0.5]), window=np.ones(5)).round(3)[:, 0]
+      Array([0.   , 0.637, 1.   , 0.637, 0.   ], dtype=float32)
+    """
+    n = _positions(len(window), bandwidth)
+    return _sinc(bandwidth * n) * jnp.asarray(window, bandwidth.dtype)[:, None]
+
+
+def _sinc(v: jax.Array) -> jax.Array:
+    """As ``jnp.sinc``, whose slope is NaN where the square of ``v`` is 0 though ``v`` is not."""
+    y = np.pi * v
+    small = jnp.abs(y) < 1e-3
+    square = jnp.where(small, y, 0) ** 2
+    series = 1 - square / 6 * (1 - square / 20)  # exact in float64
+    y = jnp.where(small, 1, y)
+    return jnp.where(small, series, jnp.sin(y) / y)
+
+
+def wave_kernels(envelope: jax.Array, frequency: jax.Array) -> dict[str, jax.Array]:
+    """The real and imaginary parts of the kernels, each ``(taps, n_bands)``.
+
+    Args:
+      envelope: ``(taps, n_bands)``.
+      frequency: radians per sample, ``(n_bands,)``.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> wave_kernels(jnp.ones((3, 1)), jnp.array([jnp.pi / 2]))["imag"].round(3)[:, 0]
+      Array([ 1., -0., -1.], dtype=float32)
+    """
+    angle = _positions(envelope.shape[0], frequency) * frequency
+    return {"real": envelope * jnp.cos(angle), "imag": -envelope * jnp.sin(angle)}
+
+
+def _positions(taps: int, like: jax.Array) -> jax.Array:
+    return jnp.asarray(np.arange(taps) - taps // 2, like.dtype)[:, None]
+
+
+def filtered_by_fft(
+    x: jax.Array, frequency: jax.Array, deviation: jax.Array, *, taps: int, hop_length: int
+) -> jax.Array:
+    """Gaussian filters of every whole frame, by one Fourier transform and one short one for each.
+
+    The spectrum of a filter's output is next to nothing but around its centre: only
+    ``1 / hop_length`` of it is kept, the nearest bins, and transformed back, which gives the
+    output at every ``hop_length``-th sample. What is cut off must not matter: the response at
+    half of the kept width from the centre is ``exp(-(pi * deviation / hop_length)^2 / 2)``.
+
+    Args:
+      x: ``(..., samples)``, with the samples that the first and the last frame see.
+      frequency: centres in radians per sample, ``(n_bands,)``; deviation: in samples.
+      taps: samples in a frame, odd, so many that the Gaussians have ended.
+      hop_length: samples from frame to frame.
+
+    Returns:
+      complex ``(..., frames, n_bands)``.
+
+    Reference:
+      P. Balazs, M. Dörfler, F. Jaillet, N. Holighaus and G. Velasco, "Theory, implementation and
+      applications of nonstationary Gabor frames", J. Comput. Appl. Math. 236, 2011.
+    """
+    half = taps // 2
+    frames = (x.shape[-1] - taps) // hop_length + 1
+    before = -half % hop_length  # so that middles of frames are multiples of the hop
+    kept = next_fast_len(-(-(x.shape[-1] + before) // hop_length))
+    size = kept * hop_length
+    spectrum = jnp.fft.rfft(jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, 0)]), size)
+
+    unit = 2 * np.pi / size
+    first = jnp.round(jax.lax.stop_gradient(frequency) / unit).astype(jnp.int32) - kept // 2
+    # Bin k lands at k modulo the kept number, as when every hop-th sample is taken.
+    place = jnp.arange(kept, dtype=jnp.int32)
+    bins = first[:, None] + (place - first[:, None]) % kept
+    response = jnp.exp(
+        -0.5 * (deviation[:, None] * (unit * bins.astype(x.dtype) - frequency[:, None])) ** 2
+    )
+    # Beyond 0 and half the sample rate stands the conjugate.
+    beyond = bins > size // 2
+    index = jnp.where(beyond, size - bins, jnp.abs(bins))
+    sign = jnp.where(beyond | (bins < 0), -1, 1).astype(x.dtype)
+    real = spectrum.real[..., index] * response
+    imag = spectrum.imag[..., index] * (sign * response)
+    y = jnp.fft.ifft(jax.lax.complex(real, imag)) / hop_length
+    start = (half + before) // hop_length
+    return jnp.swapaxes(y[..., start : start + frames], -1, -2)

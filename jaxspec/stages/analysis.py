@@ -1,0 +1,246 @@
+"""Stages of band filters in time: from a waveform to complex bands, every few samples."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxspec._checks import check_choice, check_positive_int
+from jaxspec.analysis import filtered_by_fft, gaussian_envelope, sinc_envelope, wave_kernels
+from jaxspec.framing import pad
+from jaxspec.reach import Reach
+from jaxspec.stage import Length, Params, Stage
+from jaxspec.stages._bands import _Bands
+from jaxspec.stages.padding import at_least
+from jaxspec.stages.spectrum import products
+from jaxspec.table import Table
+from jaxspec.windows import WindowLike, held, window
+
+__all__ = ["Gabor", "Sinc"]
+
+_HALF_POWER = float(np.sqrt(np.log(2)) / np.pi)
+METHODS = ("fft", "direct")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Filters(_Bands):
+    """Filters with a symmetric envelope, at every ``hop_length``-th sample."""
+
+    takes = "waveform"
+    gives = "spectrum"
+
+    taps: int
+    hop_length: int = 1
+    center: bool = True
+
+    @property
+    def _by_name(self) -> tuple[str, ...]:
+        return tuple(name for name in super()._by_name if name != "gains")
+
+    def _check_frames(self) -> None:
+        taps = check_positive_int("taps", self.taps)
+        if taps % 2 == 0:
+            raise ValueError(f"taps must be odd, so that a frame has a middle, got taps={taps}")
+        hop_length = check_positive_int("hop_length", self.hop_length)
+        self._set(taps=taps, hop_length=hop_length, center=bool(self.center))
+
+    @property
+    def reach(self) -> Reach:
+        before = self.taps // 2 if self.center else 0
+        return Reach(stride=self.hop_length, before=before, after=self.taps - 1 - before)
+
+    @property
+    def middle(self) -> float:
+        return 0 if self.center else self.taps // 2
+
+    def channels(self, n: int | None) -> int:
+        return self.n_bands
+
+    def length(self, n: Any) -> Any:
+        room = n - 1 if self.center else n - self.taps
+        return at_least(room // self.hop_length + 1, 0)
+
+    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
+        if not self.center:
+            if x.shape[-1] < self.taps:
+                raise ValueError(
+                    f"a clip of {x.shape[-1]} samples holds no frame of taps={self.taps} samples "
+                    f"with center=False; pad it, or use center=True"
+                )
+            return x
+        if length is not None:
+            x = jnp.where(jnp.arange(x.shape[-1]) < length, x, 0)
+        half = self.taps // 2
+        return pad(x, before=half, after=half, pad_mode="constant")
+
+    def _envelope(self, params: Params, dtype: Any) -> jax.Array:
+        raise NotImplementedError
+
+    def kernels(self, params: Params, *, dtype: Any = jnp.float32) -> dict[str, jax.Array]:
+        """The filters at these parameters: ``"real"`` and ``"imag"``, each ``(taps, n_bands)``."""
+        return wave_kernels(self._envelope(params, dtype), self._radians(params, dtype))
+
+    def _radians(self, params: Params, dtype: Any) -> jax.Array:
+        centers = self.edges(params, dtype=dtype)[1:-1]
+        return (2 * np.pi / self.sample_rate) * centers
+
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        own = {"centers": self.centers(params), "widths": self.widths(params)}
+        return self.kernels(params) | own
+
+    def _frozen(self, params: Params) -> Stage:
+        """By its points and widths."""
+        points = np.clip(np.asarray(self.edges(params), np.float64), 0, self.sample_rate / 2)
+        fixed: dict[str, Any] = {"points": Table(points), "bandwidths": self.widths(params)}
+        unset: dict[str, Any] = {"f_min": 0.0, "f_max": None, "scale": "slaney", "layout": "fixed"}
+        unset |= {"learn": "all", "limits": None, "n_knots": type(self).n_knots}
+        return dataclasses.replace(self, **fixed, **unset)
+
+    def prepare(self, params: Params) -> Params:
+        return self._tables(params, jnp.result_type(*params.values())) if params else {}
+
+    def _tables(self, params: Params, dtype: Any) -> Params:
+        return dict(self.kernels(params, dtype=dtype))
+
+    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+        tables = params or self._tables({}, x.dtype)
+        return products(x, tables, hop_length=self.hop_length)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gabor(_Filters):
+    """Gabor filters: Gaussian envelopes times waves, fixed or learned.
+
+    Followed by `Power`, a band is the power of a Gaussian band-pass filter of the same centre and
+    width as one of `Filterbank` with ``shape="gaussian", norm=None`` behind a power spectrum, and
+    the two have the same parameters.
+
+    Args:
+      sample_rate, n_bands, f_min, f_max, scale, layout, learn, points, bandwidths, n_knots, limits:
+        as in `Filterbank`, with the layouts fixed, scale, warp and gaps, without ``gains``.
+      taps: samples in a frame, odd: where the Gaussians end. They have a standard deviation of
+        ``sqrt(ln 2) / pi * sample_rate / width`` samples for a width in Hz.
+      hop_length: samples from frame to frame. 1 is the signal's own rate; a smoothing stage such as
+        `GaussianPool` needs fewer.
+      center: frames have their middle at the samples 0, ``hop_length``, … of the clip, with zeros
+        beyond it; or, ``False``, begin there.
+      method: ``"fft"``: of the spectrum of the clip, the bins around each centre; Gaussians are
+        then not cut off at ``taps``, which should be at least 8 standard deviations, but in
+        frequency at ``sample_rate / (2 hop_length)`` from the centre. ``"direct"``: matrix
+        products with the kernels, which cost ``taps`` for every number.
+
+    Raises:
+      ValueError: as `Filterbank`, and for an even number of taps.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, jaxspec
+      >>> gabor = jaxspec.stages.Gabor(
+      ...     sample_rate=16000, n_bands=40, f_min=60, f_max=7800, layout="gaps", taps=401,
+      ...     hop_length=10)
+      >>> params = gabor.init(jax.random.key(0))
+      >>> gabor.apply(params, jnp.zeros((2, 16000))).shape
+      (2, 1600, 40)
+
+    Reference:
+      N. Zeghidour, O. Teboul, F. de Chaumont Quitry and M. Tagliasacchi, "LEAF: a learnable
+      frontend for audio classification", ICLR 2021.
+    """
+
+    method: str = "fft"
+
+    def __post_init__(self) -> None:
+        self._check_bands()
+        self._check_frames()
+        check_choice("method", self.method, METHODS)
+
+    def deviations(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
+        """The standard deviation of every filter in samples ``(n_bands,)``."""
+        return _HALF_POWER * self.sample_rate / self.widths(params, dtype=dtype)
+
+    def _envelope(self, params: Params, dtype: Any) -> jax.Array:
+        return gaussian_envelope(self.deviations(params, dtype=dtype), taps=self.taps)
+
+    def _findings(self, params: Params) -> list[str]:
+        found = super()._findings(params)
+        wide = np.asarray(self.deviations(params))
+        found += [
+            f"band {band} is a Gaussian of {wide[band]:.0f} samples, which {self.taps} taps cut off"
+            for band in np.flatnonzero(4 * wide > self.taps // 2 + 1)
+        ]
+        if self.method == "fft":
+            edge = np.exp(-0.5 * (np.pi * wide / self.hop_length) ** 2)
+            found += [
+                f"band {band} is wider than hop_length={self.hop_length} leaves room for: its "
+                f"response at the edge is {edge[band]:.2f}"
+                for band in np.flatnonzero(edge > 0.05)
+            ]
+        return found
+
+    def _tables(self, params: Params, dtype: Any) -> Params:
+        if self.method == "direct":
+            return super()._tables(params, dtype)
+        deviation = self.deviations(params, dtype=dtype)
+        return {"frequency": self._radians(params, dtype), "deviation": deviation}
+
+    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+        if self.method == "direct":
+            return super().transform(params, x)
+        tables = params or self._tables({}, x.dtype)
+        tables = {name: value.astype(x.dtype) for name, value in tables.items()}
+        return filtered_by_fft(x, **tables, taps=self.taps, hop_length=self.hop_length)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sinc(_Filters):
+    """Ideal band-pass filters cut by a window, fixed or learned, with their Hilbert partners.
+
+    The real part is the filter of SincNet (`RealParts` with ``parts="real"`` gives it alone), the
+    imaginary one its partner a quarter of a period later, with which `Power` gives an envelope.
+
+    Args:
+      sample_rate, n_bands, f_min, f_max, scale, layout, learn, points, bandwidths, n_knots, limits:
+        as in `Gabor`; a band passes what is within half of its width from its centre.
+      taps, hop_length, center: as in `Gabor`.
+      window: as in `jaxspec.window`, symmetric, of ``taps`` samples.
+
+    The largest value of a filter is 1, its response in the pass band the reciprocal of its width
+    as a share of the sample rate. Value and slopes are finite for any width, 0 included.
+
+    Raises:
+      ValueError: as `Filterbank`, and for an even number of taps.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxspec
+      >>> sinc = jaxspec.stages.Sinc(
+      ...     sample_rate=16000, n_bands=80, f_min=30, taps=251, center=False)
+      >>> sinc(jnp.zeros(3200)).shape
+      (2950, 80)
+
+    Reference:
+      M. Ravanelli and Y. Bengio, "Speaker recognition from raw waveform with SincNet", SLT 2018.
+      Partners: M. Pariente, S. Cornell, A. Deleforge and E. Vincent, "Filterbank design for
+      end-to-end speech separation", ICASSP 2020.
+    """
+
+    window: WindowLike = "hamming"
+
+    def __post_init__(self) -> None:
+        self._check_bands()
+        self._check_frames()
+        self._set(window=held(self.window, self.taps, periodic=not self._named))
+
+    def _envelope(self, params: Params, dtype: Any) -> jax.Array:
+        shares = self.widths(params, dtype=dtype) / self.sample_rate
+        values = window(self.window, self.taps, periodic=not self._named)
+        return sinc_envelope(shares, window=values)
+
+    @property
+    def _named(self) -> bool:
+        """Whether the window is a name; given values are what they are."""
+        return isinstance(self.window, str | float | int) or (
+            isinstance(self.window, tuple) and isinstance(self.window[0], str)
+        )
