@@ -259,7 +259,7 @@ def td_start(n_filters, f_min=0, f_max=8000, sample_rate=16000, n_fft=512, size=
     found = []
     for left, middle, right in td_triangles(n_filters, f_min, f_max, sample_rate, n_fft):
         triangle = np.zeros(len(bins))
-        triangle[middle] = 1
+        triangle[middle] = left < middle  # no peak where two corners are on one bin
         for a, end in ((left, middle), (right, middle)):
             between = (bins - a) * (end - bins) > 0
             triangle[between] = ((bins - a) / (end - a if end != a else 1))[between]
