@@ -145,7 +145,7 @@ def put_sinc(parts, source):
         parts.add(f"sinc/{name}/low", low)
         parts.add(f"sinc/{name}/band", band)
         parts.add(f"sinc/{name}/filters", filters, None, 17)
-        parts.add(f"sinc/{name}/y", y, 13, None)
+        parts.add(f"sinc/{name}/y", y, 9, None)
         gradients = parts.gradients(f"sinc/{name}", y, low=low, band=band, x=x)
         found = torch.autograd.grad(loss(theirs), (*raw, x))
         for (key, mine), gradient in zip(gradients.items(), found, strict=True):
@@ -161,7 +161,7 @@ def put_sinc(parts, source):
     y = F.max_pool1d(convolved(x, sincs(low, band, 251, "stretched")).T.abs(), 3)
     y = (y - y.mean(-1, keepdim=True)) / (y.std(-1, keepdim=True) + 1e-6)
     y = F.leaky_relu(y, 0.2).T
-    parts.add("sinc/sincnet block/y", y, 13, None)
+    parts.add("sinc/sincnet block/y", y, 9, None)
     parts.gradients("sinc/sincnet block", y, low=low, band=band, x=x)
     if source:
         module = source.SincConv_fast(80, 251)
@@ -207,7 +207,7 @@ def put_free(parts):
                 y, theirs = F.relu(y), F.relu(theirs)
             if second is not None:
                 parts.add(f"{key}/partner", second)
-            parts.add(f"{key}/y", y, 13, None)
+            parts.add(f"{key}/y", y, 9, None)
             gradients = parts.gradients(key, y, weights=weights, x=x)
             if way == "hilbert":
                 continue
@@ -221,7 +221,7 @@ def put_free(parts):
         filters = generate_mpgtf(rate, size / rate, n)
         same(f"gammatone, {n}", torch.from_numpy(gammatones(n, size, rate)),
              torch.from_numpy(filters), 1e-12)  # fmt: skip
-        parts.add(f"gammatone/{n}/filters", filters, 17, None)
+        parts.add(f"gammatone/{n}/filters", filters, 11, None)
 
 
 def gammatones(n_filters, size, sample_rate, f_min=100, n_centres=24, order=2):
@@ -327,7 +327,7 @@ def put_tdfbanks(parts, source):
         parts.add(f"{key}/y", y, 10, None)
         found = torch.autograd.grad(loss(y), list(variables.values()))
         for k, gradient in zip(variables, found, strict=True):
-            most = {1: [61 if k == "x" else None], 2: [4, 21]}[gradient.ndim]
+            most = {1: [49 if k == "x" else None], 2: [4, 21]}[gradient.ndim]
             parts.add(f"{key}/grad_{k}", gradient, *most)
         if source:
             module = source.TDFbanks("learnall", n, **options)

@@ -217,8 +217,8 @@ def put_leaf(parts, og_leaf):
         parts.add(f"{key}/pooled", pool, 10, None if name != "start" else 14)
         if name == "start":
             continue
-        parts.add(f"{key}/filters", filters, None, 41)
-        parts.add(f"{key}/energies", energy.T, 31, None)
+        parts.add(f"{key}/filters", filters, None, 25)
+        parts.add(f"{key}/energies", energy.T, 15, None)
         few = {k: p[k] for k in ("mu", "sigma", "pool")} | {"x": x}
         parts.gradients(f"{key}/pooled", pool, **few)
         few.pop("pool")

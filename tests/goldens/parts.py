@@ -54,7 +54,7 @@ class Parts:
         """Keep the gradients of the loss of ``y`` by ``variables``, those of ``x`` in part."""
         found = torch.autograd.grad(loss(y), list(variables.values()), retain_graph=True)
         for name, gradient in zip(variables, found, strict=True):
-            most = [61 if n > 512 else None for n in gradient.shape]
+            most = [49 if n > 512 else None for n in gradient.shape]
             self.add(f"{key}/grad_{name}", gradient, *most)
         return dict(zip(variables, found, strict=True))
 
