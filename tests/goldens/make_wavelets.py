@@ -20,7 +20,7 @@ definitions, unchanged but for docstrings and options that are not used here:
   ``chirp/models/cwt.py`` (the signal cast to the dtype of the filters, not to complex64) and of
   ``chirp/signal.py``, ``pcen`` and ``log_scale`` of ``chirp/audio_utils.py``, from
   github.com/google-research/perch, commits 18401c5e83995fc8465e2a5a4bc45cedc71c1ad6,
-  4dbce5b3ebcba7b35516f1ed3ea35fef79515370, 0521561ae5a9ed6554bb1601f3df64f90f8ba978 and
+  4dbce5b3ebcba7b35516f1ed3ea35fef79515370, 0fa3b98bc0752fa41fc1cd3f5171116638e2ebb3 and
   072bd1b4e45949981ed5200f91585b6d92af514283;
 - ``strf``: ``STRFConv2d`` of the ``README.md`` of github.com/bootphon/learnable-strf, commit
   047b1c1b13a5ed84300b237e93c2a04a73257174.
