@@ -37,7 +37,7 @@ def plot_run(
 
     Every band is a line at its centre, in a shade between the frequencies where its weights are
     half of their largest. On the right is the coverage at the first and the last moment
-    (`jaxspec.diagnostics.coverage`).
+    (`jaxspec.diagnostics.coverage`), each over its largest value.
 
     Args:
       bank: a learnable bank.
@@ -66,11 +66,22 @@ def plot_run(
       >>> [ax.get_xlabel() for ax in figure.axes]
       ['step', 'coverage']
     """
+    if not isinstance(bank, Filterbank):
+        raise TypeError(
+            f"bank must be a Filterbank, such as frontend['filterbank'], got a "
+            f"{type(bank).__name__}"
+        )
     scale = check_choice("scale", bank.scale if scale is None else scale, SCALES)
     moments = _moments(bank, history)
+    if any(not np.isfinite(np.asarray(z)).all() for m in moments for z in jax.tree.leaves(m)):
+        raise ValueError("history must be finite, got a NaN or an infinity")
     if len(moments) < 2:
         raise ValueError(f"history must hold two moments or more, got {len(moments)}")
-    x = np.arange(len(moments)) if steps is None else as_axis("steps", steps, len(moments), "steps")
+    x = (
+        np.arange(len(moments))
+        if steps is None
+        else as_axis("steps", steps, len(moments), "moments")
+    )
     if (np.diff(x) <= 0).any():
         raise ValueError("steps must increase from moment to moment")
     bins = np.asarray(fft_frequencies(sample_rate=bank.sample_rate, n_fft=bank.n_fft))
@@ -92,9 +103,12 @@ def plot_run(
     left.set_xlim(x[0], x[-1])
     left.set_xlabel("moment" if steps is None else "step")
     rows = np.asarray(hz_to_scale(bins, scale=scale))
-    for matrix, name, color in ((matrices[0], "first", "0.6"), (matrices[-1], "last", "C3")):
+    for matrix, name, color, width in (
+        (matrices[0], "first", "0.7", 3.0),
+        (matrices[-1], "last", "C3", 1.2),
+    ):
         share = np.asarray(coverage(matrix))
-        right.plot(share / max(share.max(), 1e-30), rows, color=color, label=name, linewidth=1.2)
+        right.plot(share / max(share.max(), 1e-30), rows, color=color, label=name, linewidth=width)
     right.set_xlabel("coverage")
     right.set_xlim(left=0)
     right.legend(frameon=False)

@@ -240,7 +240,7 @@ class FrontEnd(Stage):
           >>> fixed(jnp.zeros(16000)).shape
           (101, 40)
         """
-        self.check_params(params)
+        self._check_concrete(params, "freeze")
         return self._of(tuple(stage.freeze(own) for _, stage, own in self._each(params)))
 
     def _arrays(self, params: Params) -> dict[str, Any]:
@@ -342,6 +342,8 @@ class FrontEnd(Stage):
           >>> FrontEnd(stages.STFT(n_fft=4)).frequencies(sample_rate=8000)
           array([   0., 2000., 4000.])
         """
+        if params is not None:
+            self.check_params(params)
         frequencies: np.ndarray | None = None
         for name, stage in zip(self.names, self.stages, strict=True):
             n_fft = getattr(stage, "n_fft", None)

@@ -21,6 +21,7 @@ from jaxspec._checks import check_number
 __all__ = ["ends_reached", "interval", "non_negative", "positive", "shares"]
 
 _FLAT = 0.01
+_NAMED = 3
 
 
 def positive(z: jax.Array, *, start: ArrayLike, factor: float = 1e4) -> jax.Array:
@@ -106,17 +107,20 @@ def ends_reached(
       >>> import jax.numpy as jnp
       >>> def width(z): return positive(z, start=1.0, factor=8.0)
       >>> ends_reached({"widths": jnp.array([0.0, 9.0])}, {"widths": width})
-      ['widths[1] is 8.00, the end of its range: it hardly learns any more']
+      ['widths[1] 8: at the end of the range, where it hardly learns any more']
     """
     found = []
     for name, move in moves.items():
         z = jnp.asarray(params[name])
         value, slope = jax.jvp(move, (z,), (jnp.ones_like(z),))
         first = jax.jvp(move, (jnp.zeros_like(z),), (jnp.ones_like(z),))[1]
-        for place in np.argwhere(np.asarray(jnp.abs(slope) < _FLAT * jnp.abs(first))).tolist():
-            where = f"{name}{place}" if place else name
-            found.append(
-                f"{where} is {float(value[tuple(place)]):.2f}, the end of its range: it hardly "
-                f"learns any more"
-            )
+        places = np.argwhere(np.asarray(jnp.abs(slope) < _FLAT * jnp.abs(first))).tolist()
+        if not places:
+            continue
+        shown = [f"{place if place else ''} {float(value[tuple(place)]):.3g}" for place in places]
+        more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
+        found.append(
+            f"{name}{', '.join(shown[:_NAMED])}{more}: at the end of the range, where it hardly "
+            f"learns any more"
+        )
     return found

@@ -35,6 +35,7 @@ import numpy as np
 
 from jaxspec._checks import check_real, check_spectrum, check_time_axis
 from jaxspec._dtypes import as_computed, as_returned
+from jaxspec._trees import leaves_by_path, listed, not_finite
 from jaxspec.reach import Reach
 from jaxspec.table import Table
 
@@ -202,8 +203,8 @@ class Stage(abc.ABC):
         given = {path: jnp.shape(leaf) for path, leaf in leaves_by_path(params).items()}
         if wanted != given:
             raise ValueError(
-                f"params must be those of {type(self).__name__}.init: {_listed(wanted)}; got "
-                f"{_listed(given)}"
+                f"params must be those of {type(self).__name__}.init: {listed(wanted)}; got "
+                f"{listed(given)}"
             )
 
     # What becomes of its parameters.
@@ -220,7 +221,12 @@ class Stage(abc.ABC):
           >>> learned.freeze({"exponent": jnp.array(0.0)})
           Root(exponent=0.5, learn=(), n_bands=None)
         """
-        self.check_params(params)
+        self._check_concrete(params, "freeze")
+        bad = not_finite(params)
+        if bad:
+            raise ValueError(
+                f"params must be finite to be frozen, got {', '.join(bad)} that are not"
+            )
         return self._frozen(params) if params else self
 
     def _frozen(self, params: Params) -> Stage:
@@ -232,7 +238,7 @@ class Stage(abc.ABC):
         A window, a matrix, quantities of every band, under their names; empty for stages without
         any. Those of a front-end lie under the names of its stages.
         """
-        self.check_params(params)
+        self._check_concrete(params, "arrays")
         return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self._arrays(params))
 
     def _arrays(self, params: Params) -> dict[str, Any]:
@@ -245,17 +251,32 @@ class Stage(abc.ABC):
         No parameters make a stage raise or give NaN, but learning may leave some where they do no
         work any more: a band between two bins, a width at the end of its range.
         """
-        self.check_params(params)
-        bad = [
-            f"{path} holds values that are not finite"
-            for path, leaf in leaves_by_path(params).items()
-            if not np.isfinite(np.asarray(leaf, np.float64)).all()
-        ]
+        self._check_concrete(params, "check")
+        bad = [f"{path} holds values that are not finite" for path in not_finite(params)]
         return bad or self._findings(params)
 
     def _findings(self, params: Params) -> list[str]:
         del params
         return []
+
+    def _check_concrete(self, params: Params, method: str) -> None:
+        self.check_params(params)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(params)):
+            raise TypeError(
+                f"params must be concrete values for {type(self).__name__}.{method}, got traced "
+                f"ones; call it outside of jit, vmap and grad"
+            )
+
+    def _check_known(self, params: Params) -> None:
+        """Refuse parameters that are none of this stage's; some or all may be missing."""
+        wanted = {name: leaf.shape for name, leaf in self.param_shapes().items()}
+        for name, value in params.items():
+            if name not in wanted or jnp.shape(value) != wanted[name]:
+                got = f"{name} {jnp.shape(value)}" if hasattr(value, "shape") else repr(name)
+                raise ValueError(
+                    f"params must be those of {type(self).__name__}.init: {listed(wanted)}; got "
+                    f"{got}"
+                )
 
     # How a stage is written down.
 
@@ -308,16 +329,6 @@ def apply_unchecked(stage: Stage, params: Params, x: jax.Array, length: Length =
 @lru_cache(maxsize=1024)
 def _param_shapes(stage: Stage) -> Params:
     return jax.eval_shape(stage.init, jax.random.key(0))
-
-
-def leaves_by_path(params: Any) -> dict[str, Any]:
-    """The leaves of nested dictionaries under paths such as ``"filterbank/gaps"``."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {"/".join(str(getattr(key, "key", key)) for key in keys): leaf for keys, leaf in leaves}
-
-
-def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{path} {shape}" for path, shape in shapes.items()) or "none"
 
 
 def stage_types() -> dict[str, type[Stage]]:

@@ -59,7 +59,8 @@ def param_labels(params: Any, stage: Stage) -> Any:
       a tree as ``params`` with a label for every leaf.
 
     Raises:
-      ValueError: if no parameter of the stage is found.
+      ValueError: if no parameter of the stage is found, or one of another shape, or those of a
+        stage that is no front-end at several places.
 
     Example:
       >>> import jax, jaxspec, optax
@@ -74,7 +75,7 @@ def param_labels(params: Any, stage: Stage) -> Any:
     """
     own = leaves_by_path(stage.param_shapes())
     kinds = _kinds(stage)
-    found = []
+    found: dict[tuple[str, ...], list[str]] = {}
 
     def label(keys: Any, leaf: Any) -> str:
         path = [_name(key) for key in keys]
@@ -82,9 +83,16 @@ def param_labels(params: Any, stage: Stage) -> Any:
             path.pop()
         for name, wanted in own.items():
             tail = name.split("/")
-            if path[-len(tail) :] == tail and jnp.shape(leaf) == wanted.shape:
-                found.append(name)
+            if path[-len(tail) :] != tail:
+                continue
+            if jnp.shape(leaf) == wanted.shape:
+                found.setdefault(tuple(path[: -len(tail)]), []).append(name)
                 return kinds[name]
+            if len(tail) > 1:
+                raise ValueError(
+                    f"params must hold {name} with shape {wanted.shape}, as the stage has it, got "
+                    f"{'/'.join(path)} with shape {jnp.shape(leaf)}"
+                )
         return "network"
 
     labels = jax.tree_util.tree_map_with_path(label, params)
@@ -92,6 +100,12 @@ def param_labels(params: Any, stage: Stage) -> Any:
         raise ValueError(
             f"params must hold parameters of the stage, {', '.join(own) or 'which has none'}, got "
             f"{', '.join(leaves_by_path(params)) or 'none'}"
+        )
+    if "" in _stages(stage) and len(found) > 1:
+        places = ", ".join("/".join(place) or "the top" for place in found)
+        raise ValueError(
+            f"params must hold the stage at one place, found names and shapes of its parameters at "
+            f"{places}; give the front-end that it is in instead"
         )
     return labels
 
@@ -272,13 +286,23 @@ def spacing_penalty(bank: Any, params: Params) -> jax.Array:
 
 
 def _before_and_after(bank: Any, params: Params) -> tuple[jax.Array, jax.Array]:
-    dtype = jnp.result_type(*jax.tree.leaves(params))
+    if not hasattr(bank, "weights"):
+        raise TypeError(
+            f"bank must be a filterbank, such as frontend['filterbank'], with its own parameters, "
+            f"got a {type(bank).__name__}"
+        )
+    dtype = _dtype(params)
     start = _start(bank, params)
     return bank.weights(start, dtype=dtype), bank.weights(params, dtype=dtype)
 
 
 def _start(bank: Any, params: Params) -> Params:
-    return bank.init(jax.random.key(0), dtype=jnp.result_type(*jax.tree.leaves(params)))
+    return bank.init(jax.random.key(0), dtype=_dtype(params))
+
+
+def _dtype(params: Params) -> Any:
+    leaves = jax.tree.leaves(params)
+    return jnp.result_type(*leaves) if leaves else jnp.float32
 
 
 def _cosines(weights: jax.Array) -> jax.Array:
@@ -336,7 +360,7 @@ def metrics(stage: Stage, params: Params) -> dict[str, jax.Array]:
 
     Args:
       stage: the front-end, or one stage.
-      params: its parameters.
+      params: its parameters, all of them.
 
     Returns:
       scalars under ``"name of the stage/number"``; it can be compiled.
@@ -349,6 +373,7 @@ def metrics(stage: Stage, params: Params) -> dict[str, jax.Array]:
       ['filterbank/coverage_divergence', 'filterbank/dead_bands', 'filterbank/filter_divergence',
       'filterbank/most_moved_hz', 'filterbank/moved_hz']
     """
+    stage.check_params(params)
     found: dict[str, jax.Array] = {}
     for prefix, each in _stages(stage).items():
         own = params.get(prefix, {}) if prefix else params

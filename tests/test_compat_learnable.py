@@ -176,10 +176,13 @@ COMPARED = {
     "papers.dmel": of_sigma,
     "papers.pcen_2017": of_pcen,
 }
+# Their start has bins on the corners of triangles, where rounding decides which slope is taken;
+# goldens/learnable_banks.npz has gradients of triangles away from that.
+ON_CORNERS = ("papers.fastaudio/triangular/speech", "speechbrain.Filterbank/bands/spectrum")
 LEARNED = [
     key
     for key in CASES
-    if not key.endswith("gap") and any(name.startswith(f"{key}/") and name[-2:] != "/y"
+    if key not in ON_CORNERS and not key.endswith("gap") and any(name.startswith(f"{key}/") and name[-2:] != "/y"
                                        for name in GOLDENS.files)
 ]  # fmt: skip
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.exhaustive
+
 LEARNING = ROOT / "benchmarks" / "learning"
 
 

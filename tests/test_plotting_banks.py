@@ -176,3 +176,7 @@ def test_run_refuses_what_is_none():
         plotting.plot_run(bank, {"gaps": history["gaps"]})
     with pytest.raises(ValueError, match="scale must be"):
         plotting.plot_run(bank, history, scale="cents")
+    with pytest.raises(ValueError, match="history must be finite"):
+        plotting.plot_run(bank, history | {"gaps": jnp.nan * history["gaps"]})
+    with pytest.raises(TypeError, match="bank must be a Filterbank"):
+        plotting.plot_run(stages.Power(), history)

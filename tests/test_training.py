@@ -140,6 +140,37 @@ def test_a_profile_of_ones_own():
         stages.AdaptiveSTFT(**options, profile=[0.1], n_knots=1)
 
 
+def test_a_frozen_bank_keeps_its_centres():
+    frontend = _chain()
+    params = _random(frontend)
+    fixed = frontend.freeze(params)
+    np.testing.assert_allclose(
+        fixed.frequencies(), frontend.frequencies(params), rtol=1e-6, atol=1e-3
+    )
+
+
+def test_parameters_of_something_else_are_refused():
+    frontend = _chain()
+    params = frontend.init(jax.random.key(0))
+    bank, pcen = frontend["filterbank"], frontend["pcen"]
+    for call in (bank.centers, bank.edges, bank.widths, bank.weights, pcen.values):
+        with pytest.raises(ValueError, match=r"params must be those of \w+.init"):
+            call(params)
+    with pytest.raises(ValueError, match=r"params must be those of Filterbank.*got gaps \(3,\)"):
+        bank.weights({"gaps": jnp.zeros(3)})
+    with pytest.raises(ValueError, match="params must be those of FrontEnd"):
+        frontend.frequencies({"filterbank": params["filterbank"]})
+    for method in ("freeze", "arrays", "check"):
+        with pytest.raises(TypeError, match=f"FrontEnd.{method}, got traced ones; call it outside"):
+            jax.jit(lambda p, m=method: getattr(frontend, m)(p))(params)
+    broken = jax.tree.map(lambda z: z * jnp.nan, params)
+    with pytest.raises(ValueError, match="finite to be frozen, got gaps, widths that"):
+        bank.freeze(broken["filterbank"])
+    with pytest.raises(TypeError, match="bank must be a filterbank, such as"):
+        training.coverage_penalty(frontend, params)
+    assert training.coverage_penalty(bank.freeze(params["filterbank"]), {}) == 0
+
+
 # What may be wrong.
 
 
@@ -149,7 +180,7 @@ def test_a_profile_of_ones_own():
         (
             stages.Filterbank(**BANK, layout="gaps", f_min=100.0),
             {"gaps": np.zeros(21), "widths": np.r_[np.zeros(4), 9.0, np.zeros(15)]},
-            r"^widths\[4\] is 7.99, the end of its range",
+            r"^widths\[4\] 7.99: at the end of the range",
         ),
         (
             stages.Filterbank(sample_rate=16000, n_fft=64, n_bands=20, layout="gaps"),
@@ -159,12 +190,12 @@ def test_a_profile_of_ones_own():
         (
             stages.PCEN(learn=("gain",), n_bands=2),
             {"gain": np.array([0.0, 9.0])},
-            r"^gain\[1\] is 1.00, the end of its range",
+            r"^gain\[1\] 1: at the end of the range",
         ),
         (
             stages.AdaptiveSTFT(n_fft=512, win_length=400, hop_length=160),
             {"win_length": np.array(-20.0)},
-            r"^win_length is 2.00, the end of its range",
+            r"^win_length 2: at the end of the range",
         ),
         (
             stages.AdaptiveSTFT(n_fft=512, win_length=400, hop_length=160, max_length=800.0),
@@ -174,7 +205,7 @@ def test_a_profile_of_ones_own():
         (
             stages.AdaptiveHopSTFT(n_fft=512, win_length=400, hop_length=160, min_hop=80),
             {"win_length": np.array(0.0), "hop_length": np.array(-20.0)},
-            r"^hop_length is 80.00, the end of its range",
+            r"^hop_length 80: at the end of the range",
         ),
         (
             stages.Root(learn="all"),
@@ -252,6 +283,13 @@ def test_labels_of_coefficients():
         training.param_labels({"dense": jnp.zeros(3)}, frontend)
     with pytest.raises(ValueError, match="params must hold parameters of the stage"):
         training.param_labels({"weights": jnp.zeros((3, 6))}, bank)  # of another shape
+    other = {"filterbank": {"weights": jnp.zeros((3, 6))}}
+    with pytest.raises(ValueError, match=r"must hold filterbank/weights with shape \(33, 6\)"):
+        training.param_labels(other, frontend)
+    pcen = stages.PCEN(learn="all", n_bands=16)
+    params = {"norm": {"bias": jnp.ones(16)}, "pcen": pcen.init(jax.random.key(0))}
+    with pytest.raises(ValueError, match=r"at one place, found .* at norm, pcen"):
+        training.param_labels(params, pcen)
 
 
 def test_the_front_end_learns_at_its_own_rate():
@@ -396,6 +434,10 @@ def test_metrics():
     gain = frontend["pcen"].values(params["pcen"])["gain"]
     np.testing.assert_allclose(found["pcen/gain"], gain.mean(), rtol=1e-6)
     assert found["adaptive_stft/win_length"] != 400
+    hop = stages.AdaptiveHopSTFT(n_fft=512, win_length=300, hop_length=160, min_hop=80)
+    assert training.metrics(hop, hop.init(jax.random.key(0)))["hop_length"] == 160
+    with pytest.raises(ValueError, match=r"params must be those of FrontEnd.init"):
+        training.metrics(frontend, {"features": params})
     single = training.metrics(bank, own)
     np.testing.assert_allclose(single["moved_hz"], found["filterbank/moved_hz"], rtol=1e-6)
     assert training.metrics(jaxspec.presets.get("log_mel"), {}) == {}

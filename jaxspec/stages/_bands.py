@@ -142,6 +142,7 @@ class _Bands(Stage):
 
     def edges(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
         """The ``n_bands + 2`` points in Hz: band ``m`` is centred at point ``m + 1``."""
+        self._check_known(params)
         start = self._start_points()
         if not any(name in params for name in MOVES):
             return jnp.asarray(start, dtype)

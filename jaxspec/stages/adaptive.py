@@ -179,6 +179,7 @@ class _Windowed(_ShortTime):
 
     def values(self, params: Params) -> dict[str, Any]:
         """Length in samples and shape of the window at these parameters, numbers or arrays."""
+        self._check_known(params)
         start: dict[str, Any] = {
             "win_length": np.full(self._shapes()["win_length"], self._start_length),
             "beta": self.beta or _BETA,
@@ -234,7 +235,13 @@ class _Windowed(_ShortTime):
             name: value.tolist() if name == "coefficients" or not value.ndim else Table(value)
             for name, value in values.items()
         }
-        return held | {"learn": (), "min_length": None, "max_length": None, "n_knots": None}
+        return held | {
+            "hop_length": self.hop_length,
+            "learn": (),
+            "min_length": None,
+            "max_length": None,
+            "n_knots": None,
+        }
 
     def _arrays(self, params: Params) -> dict[str, Any]:
         return {"window": self.window_table(params).values} | self.values(params)

@@ -126,10 +126,12 @@ class AdaptiveHopSTFT(_Windowed):
         high = self.max_hop or float(self.n_fft)
         low, high = np.nextafter(self.min_hop, high), np.nextafter(high, self.min_hop)
         hop = float(np.clip(float(self.hop(params)), low, high))
-        return dataclasses.replace(self, hop_length=hop, **self._with_start(params))
+        return dataclasses.replace(self, **self._with_start(params) | {"hop_length": hop})
 
-    def _arrays(self, params: Params) -> dict[str, Any]:
-        return super()._arrays(params) | {"hop_length": self.hop(params)}
+    def values(self, params: Params) -> dict[str, Any]:
+        """Hop and length of the window in samples, and its shape, numbers or arrays."""
+        hop = self._hop_at(jnp.asarray(params["hop_length"])) if "hop_length" in params else None
+        return super().values(params) | {"hop_length": self.hop_length if hop is None else hop}
 
     def _findings(self, params: Params) -> list[str]:
         hop = {"hop_length": self._hop_at} if "hop_length" in params else {}

@@ -73,7 +73,8 @@ class Filterbank(_Bands):
         of which only the last takes negative ones.
       points: Hz, ``(n_bands + 2,)``, increasing: the lower end, the centres and the upper end of a
         bank of your own, instead of ``f_min`` and ``f_max``; such as of `jaxspec.random_edges`.
-        ``scale`` is still that on which gaps, warps and ranges are measured.
+        ``scale`` is still that on which gaps, warps and ranges are measured. With a ``matrix`` they
+        only say what `centers` and a front-end's ``frequencies`` are, else mean frequencies.
       bandwidths: Hz, ``(n_bands,)``: the widths of the bands at half their height, about their
         centres, instead of reaching to the neighbours. Under a learned layout they grow with the
         distance of the neighbours. Not for gammatones, and over the domain ``"hz"`` only.
@@ -160,8 +161,7 @@ class Filterbank(_Bands):
                 f"layout={self.layout!r}"
             )
         drawn = (
-            "scale", "shape", "domain", "norm", "f_min", "sampling", "exponent", "points",
-            "bandwidths",
+            "scale", "shape", "domain", "norm", "f_min", "sampling", "exponent", "bandwidths",
         )  # fmt: skip
         for field in dataclasses.fields(self):
             if field.name in drawn and getattr(self, field.name) != field.default:
@@ -169,7 +169,7 @@ class Filterbank(_Bands):
                     f"{field.name} has no effect on a matrix of your own, got "
                     f"{field.name}={getattr(self, field.name)!r}"
                 )
-        if self.f_max != self.sample_rate / 2:
+        if self.points is None and self.f_max != self.sample_rate / 2:
             raise ValueError(f"f_max has no effect on a matrix of your own, got {self.f_max}")
 
     def channels(self, n: int | None) -> int:
@@ -193,12 +193,13 @@ class Filterbank(_Bands):
 
         Not for a matrix of your own.
         """
-        if self.matrix is not None:
-            raise ValueError("a matrix of your own has no edges")
+        if self.matrix is not None and self.points is None:
+            raise ValueError("a matrix of your own has no edges, unless points state them")
         return super().edges(params, dtype=dtype)
 
     def weights(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
         """The matrix ``(n_fft // 2 + 1, n_bands)`` at these parameters."""
+        self._check_known(params)
         if "weights" in params:
             weights = _UNDRAWN[self.layout](params["weights"], start=_start_matrix(self))
             return weights.astype(dtype)
@@ -231,7 +232,7 @@ class Filterbank(_Bands):
 
         Weights below 0 count by their size.
         """
-        if self.layout not in _UNDRAWN and self.matrix is None:
+        if self.layout not in _UNDRAWN and (self.matrix is None or self.points is not None):
             return super().centers(params)
         weights = jnp.abs(self.weights(params))
         bins = fft_frequencies(sample_rate=self.sample_rate, n_fft=self.n_fft)
@@ -240,13 +241,16 @@ class Filterbank(_Bands):
 
     def _frozen(self, params: Params) -> Stage:
         """By its matrix, for which few choices are needed."""
-        signed: Any = {"layout": "signed", "learn": ()} if self.layout == "signed" else {}
+        own: Any = {"layout": "signed", "learn": ()} if self.layout == "signed" else {}
+        if self.layout in DRAWN:
+            edges = np.clip(np.asarray(self.edges(params), np.float64), 0, self.sample_rate / 2)
+            own = {"points": Table(edges)}
         return Filterbank(
             sample_rate=self.sample_rate,
             n_fft=self.n_fft,
             n_bands=self.n_bands,
             matrix=Table(self.arrays(params)["weights"]),
-            **signed,
+            **own,
         )
 
     def _arrays(self, params: Params) -> dict[str, Any]:
