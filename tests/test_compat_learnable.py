@@ -182,9 +182,10 @@ ON_CORNERS = ("papers.fastaudio/triangular/speech", "speechbrain.Filterbank/band
 LEARNED = [
     key
     for key in CASES
-    if key not in ON_CORNERS and not key.endswith("gap") and any(name.startswith(f"{key}/") and name[-2:] != "/y"
-                                       for name in GOLDENS.files)
-]  # fmt: skip
+    if key not in ON_CORNERS
+    and not key.endswith("gap")
+    and any(name.startswith(f"{key}/") and name[-2:] != "/y" for name in GOLDENS.files)
+]
 
 
 def gradient_error(key):
