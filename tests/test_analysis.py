@@ -1,6 +1,9 @@
 """Band filters in time: Gabor and sinc filters against their formulas, Gaussian pooling, LEAF."""
 
 import dataclasses
+import json
+import pathlib
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,9 @@ from helpers import noise
 from scipy.signal import firwin
 
 from jaxspec import FrontEnd, stages
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "goldens"))
+from voice import signals
 
 BANDS = {"sample_rate": 16000, "n_bands": 40, "f_min": 60.0, "f_max": 7800.0, "scale": "htk"}
 X = noise(4000)
@@ -248,3 +254,53 @@ def test_leaf_pooling_widths():
     # TensorFlow's "SAME" for 16000 samples: 241 zeros, 120 of them in front.
     total = 99 * 160 + size - 16000
     assert pool.reach.before == total // 2 == 120
+
+
+# LEAF, against goldens/make_leaf.py: float64 recipes that equal speechbrain's and the original's.
+
+GOLDENS = np.load(pathlib.Path(__file__).parent / "goldens" / "leaf.npz")
+META = json.loads(GOLDENS["meta"].item())
+
+
+def _same_as_golden(key, found):
+    for axis, index in enumerate(META[key]["index"]):
+        found = found if index is None else np.take(found, index, axis=axis)
+    truth = GOLDENS[key]
+    assert np.abs(found - truth).max() <= 1e-9 * np.abs(truth).max()
+
+
+def _leaf_with_the_parameters_of(case, *, method="direct"):
+    mu, sigma, pool, alpha, delta, root, smooth = (
+        GOLDENS[f"{case}/{name}"]
+        for name in ("mu", "sigma", "pool", "alpha", "delta", "root", "smooth")
+    )
+    gabor = stages.Gabor(
+        sample_rate=16000, n_bands=len(mu), taps=401, layout="gaps", method=method,
+        points=np.r_[0, mu * 16000 / (2 * np.pi), 8000],
+        bandwidths=np.sqrt(np.log(2)) / np.pi * 16000 / sigma,
+    )  # fmt: skip
+    return FrontEnd(
+        gabor,
+        stages.Power(),
+        stages.GaussianPool(
+            size=401, stride=160, deviation=pool * 200, offset=80, norm="peak", learn="all",
+            n_bands=len(mu),
+        ),
+        stages.Clip(low=1e-5),
+        stages.PCEN(
+            gain=alpha, bias=delta, power=1 / root, smoothing=smooth, eps=1e-12, learn="all",
+            n_bands=len(mu),
+        ),
+    )  # fmt: skip
+
+
+def test_leaf_is_that_of_the_paper():
+    """Energies and features at LEAF's own start; its frames lie at 80 + 160 t."""
+    frontend = _leaf_with_the_parameters_of("leaf/start")
+    x = signals(16000)["odd"][3000 : 3000 + 4800]
+    params = jax.tree.map(jnp.float64, frontend.init(jax.random.key(0)))
+    _same_as_golden("leaf/start/y", frontend.apply(params, x))
+    pooled = FrontEnd(*frontend.stages[:3])
+    own = {name: params[name] for name in ("gabor", "gaussian_pool")}
+    _same_as_golden("leaf/start/pooled", pooled.apply(own, x))
+    np.testing.assert_allclose(frontend.frame_times(2), [80 / 16000, 240 / 16000])
