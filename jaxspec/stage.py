@@ -267,12 +267,16 @@ class Stage(abc.ABC):
                 f"ones; call it outside of jit, vmap and grad"
             )
 
-    def _check_known(self, params: Params) -> None:
-        """Refuse parameters that are none of this stage's; some or all may be missing."""
+    def _check_known(self, params: Params, *, stacked: bool = False) -> None:
+        """Refuse parameters that are none of this stage's; some or all may be missing.
+
+        Those of several models may be ``stacked`` where every element is taken by itself.
+        """
         wanted = {name: leaf.shape for name, leaf in self.param_shapes().items()}
         for name, value in params.items():
-            if name not in wanted or jnp.shape(value) != wanted[name]:
-                got = f"{name} {jnp.shape(value)}" if hasattr(value, "shape") else repr(name)
+            shape = jnp.shape(value) if name in wanted else None
+            if shape is None or shape[stacked * (len(shape) - len(wanted[name])) :] != wanted[name]:
+                got = repr(name) if shape is None else f"{name} {shape}"
                 raise ValueError(
                     f"params must be those of {type(self).__name__}.init: {listed(wanted)}; got "
                     f"{got}"

@@ -167,7 +167,7 @@ class _Banded(Stage):
 
     def values(self, params: Params) -> dict[str, Any]:
         """The quantities at these parameters by name, each a number or an array."""
-        self._check_known(params)
+        self._check_known(params, stacked=True)
         return {name: self._value(name, params.get(name)) for name in self._names()}
 
     def _value(self, name: str, z: jax.Array | None) -> Any:
