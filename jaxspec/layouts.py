@@ -282,7 +282,7 @@ def corner_factor(scale_z: jax.Array) -> jax.Array:
 
     Example:
       >>> import jax.numpy as jnp
-      >>> corner_factor(jnp.array(0.0))
+      >>> corner_factor(jnp.zeros(()))
       Array(1., dtype=float32)
     """
     return jnp.exp(_bounded(scale_z))

@@ -107,7 +107,7 @@ def ends_reached(
       >>> import jax.numpy as jnp
       >>> def width(z): return positive(z, start=1.0, factor=8.0)
       >>> ends_reached({"widths": jnp.array([0.0, 9.0])}, {"widths": width})
-      ['widths[1] 8: at the end of the range, where it hardly learns any more']
+      ['widths[1] 7.99: at the end of the range, where it hardly learns any more']
     """
     found = []
     for name, move in moves.items():

@@ -173,7 +173,7 @@ def _filter_examples():
             size=7, stride=3, deviation=2.0, offset=1, norm="peak", learn="all", n_bands=6
         ),
         stages.GaussianPool(
-            size=5, stride=2, deviation=np.linspace(0.7, 1.5, 6), offset=4, learn="deviation"
+            size=5, stride=4, deviation=np.linspace(0.7, 1.5, 6), offset=4, learn="deviation"
         ),
     ]  # fmt: skip
 
@@ -506,7 +506,7 @@ def test_reach_is_true_and_tight(stage):
         moved = np.flatnonzero(moved.reshape(len(moved), -1).any(axis=1))
         if any(at in positions for positions in left_out):
             assert not moved.size
-        elif not counted or at < n - reach.stride - counted:
+        elif not by_fft and (not counted or at < n - reach.stride - counted):
             assert moved.size or reach.stride > reach.before + reach.after + 1
         if reach.clip or not moved.size:
             continue

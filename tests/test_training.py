@@ -149,6 +149,15 @@ def test_a_frozen_bank_keeps_its_centres():
     )
 
 
+def test_points_of_a_matrix_are_its_centres():
+    matrix, points = np.eye(257, 20), np.arange(22) * 300.0
+    bank = stages.Filterbank(**BANK, matrix=matrix, points=points)
+    np.testing.assert_allclose(bank.centers({}), points[1:-1])
+    for layout in ("free", "signed"):
+        with pytest.raises(ValueError, match=r"points say where .* have no effect with layout="):
+            stages.Filterbank(**BANK, matrix=matrix, points=points, layout=layout)
+
+
 def test_parameters_of_something_else_are_refused():
     frontend = _chain()
     params = frontend.init(jax.random.key(0))

@@ -73,8 +73,9 @@ class Filterbank(_Bands):
         of which only the last takes negative ones.
       points: Hz, ``(n_bands + 2,)``, increasing: the lower end, the centres and the upper end of a
         bank of your own, instead of ``f_min`` and ``f_max``; such as of `jaxspec.random_edges`.
-        ``scale`` is still that on which gaps, warps and ranges are measured. With a ``matrix`` they
-        only say what `centers` and a front-end's ``frequencies`` are, else mean frequencies.
+        ``scale`` is still that on which gaps, warps and ranges are measured. With a fixed
+        ``matrix`` they only say what `centers` and a front-end's ``frequencies`` are, else mean
+        frequencies.
       bandwidths: Hz, ``(n_bands,)``: the widths of the bands at half their height, about their
         centres, instead of reaching to the neighbours. Under a learned layout they grow with the
         distance of the neighbours. Not for gammatones, and over the domain ``"hz"`` only.
@@ -169,6 +170,11 @@ class Filterbank(_Bands):
                     f"{field.name} has no effect on a matrix of your own, got "
                     f"{field.name}={getattr(self, field.name)!r}"
                 )
+        if self.points is not None and self.layout != "fixed":
+            raise ValueError(
+                f"points say where the bands of a fixed matrix lie and have no effect with "
+                f"layout={self.layout!r}, got points={self.points!r}"
+            )
         if self.points is None and self.f_max != self.sample_rate / 2:
             raise ValueError(f"f_max has no effect on a matrix of your own, got {self.f_max}")
 
