@@ -230,17 +230,7 @@ class FrontEnd(Stage):
         }
         return {name: value for name, value in params.items() if value}
 
-    def freeze(self, params: Params) -> FrontEnd:
-        """The fixed front-end that computes the same, up to rounding: every stage frozen.
-
-        Example:
-          >>> import jax, jax.numpy as jnp, jaxspec
-          >>> learned = jaxspec.presets.get("learnable_mel")
-          >>> fixed = learned.freeze(learned.init(jax.random.key(0)))
-          >>> fixed(jnp.zeros(16000)).shape
-          (101, 40)
-        """
-        self._check_concrete(params, "freeze")
+    def _frozen(self, params: Params) -> Stage:
         return self._of(tuple(stage.freeze(own) for _, stage, own in self._each(params)))
 
     def _arrays(self, params: Params) -> dict[str, Any]:

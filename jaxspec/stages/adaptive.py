@@ -235,13 +235,7 @@ class _Windowed(_ShortTime):
             name: value.tolist() if name == "coefficients" or not value.ndim else Table(value)
             for name, value in values.items()
         }
-        return held | {
-            "hop_length": self.hop_length,
-            "learn": (),
-            "min_length": None,
-            "max_length": None,
-            "n_knots": None,
-        }
+        return held | {"learn": (), "min_length": None, "max_length": None, "n_knots": None}
 
     def _arrays(self, params: Params) -> dict[str, Any]:
         return {"window": self.window_table(params).values} | self.values(params)

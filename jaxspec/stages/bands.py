@@ -28,10 +28,7 @@ from jaxspec.layouts import (
 from jaxspec.shapes import draw
 from jaxspec.stage import Params, Stage
 from jaxspec.stages._bands import _Bands
-from jaxspec.stages._learned_bank import (
-    DRAWN,
-    LAYOUTS,
-)
+from jaxspec.stages._learned_bank import DRAWN, LAYOUTS
 from jaxspec.table import Table
 
 __all__ = ["Filterbank"]
