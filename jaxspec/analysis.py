@@ -14,7 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import next_fast_len
 
-__all__ = ["filtered_by_fft", "gaussian_envelope", "sinc_envelope", "wave_kernels"]
+__all__ = [
+    "filtered_by_fft",
+    "gammatone_kernels",
+    "gaussian_envelope",
+    "hilbert_transform",
+    "sinc_envelope",
+    "wave_kernels",
+]
 
 
 def gaussian_envelope(deviation: jax.Array, *, taps: int) -> jax.Array:
@@ -76,6 +83,60 @@ def wave_kernels(envelope: jax.Array, frequency: jax.Array) -> dict[str, jax.Arr
     """
     angle = _positions(envelope.shape[0], frequency) * frequency
     return {"real": envelope * jnp.cos(angle), "imag": -envelope * jnp.sin(angle)}
+
+
+def gammatone_kernels(
+    frequency: jax.Array, bandwidth: jax.Array, *, order: int, taps: int
+) -> dict[str, jax.Array]:
+    """Gammatone impulse responses, ``"real"`` and ``"imag"``, each ``(taps, n_bands)``.
+
+    ``t^(order - 1) exp(-2 pi bandwidth t) exp(2 pi i frequency t)`` at ``t`` from 1 to ``taps``,
+    over the sum of its envelope, so that the response is 1 at the centre.
+
+    Args:
+      frequency, bandwidth: as shares of the sample rate, ``(n_bands,)``; a bandwidth is above 0.
+      order: 1, 2, …
+      taps: samples.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> parts = gammatone_kernels(jnp.zeros(1), jnp.array([0.2]), order=2, taps=3)
+      >>> parts["real"][:, 0].round(2)
+      Array([0.55, 0.31, 0.13], dtype=float32)
+
+    Reference:
+      R. D. Patterson, K. Robinson, J. Holdsworth, D. McKeown, C. Zhang and M. Allerhand, "Complex
+      sounds and auditory images", Auditory Physiology and Perception, 1992.
+    """
+    t = jnp.asarray(1.0 + np.arange(taps), bandwidth.dtype)[:, None]
+    logarithm = (order - 1) * jnp.log(t) - 2 * np.pi * bandwidth * t
+    envelope = jax.nn.softmax(logarithm, axis=0)
+    angle = 2 * np.pi * frequency * t
+    return {"real": envelope * jnp.cos(angle), "imag": envelope * jnp.sin(angle)}
+
+
+def hilbert_transform(kernels: jax.Array) -> jax.Array:
+    """The Hilbert transforms of kernels ``(taps, n_bands)``, taken as periods: the same shape.
+
+    ``kernels + i hilbert_transform(kernels)`` has no negative frequencies. The mean and, for an
+    even number of taps, half the sample rate have no partner.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> hilbert_transform(jnp.array([[1.0], [0.0], [-1.0], [0.0]]))[:, 0]
+      Array([ 0.,  1.,  0., -1.], dtype=float32)
+
+    Reference:
+      M. Pariente, S. Cornell, A. Deleforge and E. Vincent, "Filterbank design for end-to-end speech
+      separation", ICASSP 2020.
+    """
+    taps = kernels.shape[0]
+    inner = np.full((taps // 2 + 1, 1), 1.0)
+    inner[0] = 0
+    if taps % 2 == 0:
+        inner[-1] = 0
+    spectrum = jnp.fft.rfft(kernels, axis=0) * jnp.asarray(inner, kernels.dtype)
+    return jnp.fft.irfft(jax.lax.complex(spectrum.imag, -spectrum.real), taps, axis=0)
 
 
 def _positions(taps: int, like: jax.Array) -> jax.Array:

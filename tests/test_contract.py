@@ -178,6 +178,28 @@ def _filter_examples():
     ]  # fmt: skip
 
 
+def _free_filter_examples():
+    free, gammatone = stages.FreeFilters, stages.Gammatone
+    rng = np.random.default_rng(0)
+    real, imag = rng.standard_normal((2, 21, 6)) / 5
+    bands = {"sample_rate": 16000, "n_bands": 6, "f_min": 300, "f_max": 6000, "scale": "erb"}
+    return [
+        free(n_bands=6, taps=20, hop_length=8),
+        free(n_bands=6, taps=21, hop_length=5, center=False, partner="none"),
+        free(n_bands=6, taps=21, hop_length=4, real=real, imag=imag, learn="imag"),
+        free(n_bands=6, taps=21, real=real, partner="hilbert", hop_length=30),
+        free(n_bands=6, taps=20, hop_length=3, real=real[:20], partner="reversed"),
+        free(n_bands=6, taps=21, real=real, partner="none", learn=(), hop_length=2),
+        gammatone(**bands, taps=64, hop_length=3),
+        gammatone(**bands, taps=50, hop_length=4, layout="gaps", center=False),
+        gammatone(
+            **bands, taps=33, hop_length=5, order=2, phases=2, norm="energy", layout="warp",
+            direction="reversed",
+        ),
+        gammatone(**bands, taps=33, hop_length=5, phases=(3, 2, 2, 1, 1, 0), norm="energy"),
+    ]  # fmt: skip
+
+
 def _examples():
     bank, stft = stages.Filterbank, stages.STFT
     return [
@@ -191,6 +213,7 @@ def _examples():
         stft(n_fft=48, pad_mode="symmetric", periodic=False),
         *_learned_spectrum_examples(),
         *_filter_examples(),
+        *_free_filter_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -541,7 +564,8 @@ def test_kind_of_reach(stage):
     neighbours = (
         stages.PreEmphasis, stages.STFT, stages.AdaptiveSTFT, stages.BasisSTFT, stages.Deltas,
         stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
-        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool,
+        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.FreeFilters,
+        stages.Gammatone,
     )  # fmt: skip
     if isinstance(stage, stages.PCAN | FrontEnd) or getattr(stage, "taps", 0) is None:
         assert kind == "past"
@@ -609,7 +633,9 @@ def test_every_field_changes_the_output_or_raises(stage):
         "over_time": "median", "shift": 0.5, "sampling": "area", "limits": (40, 7200),
         "points": jaxspec.Table(np.arange(8.0) ** 2 * 100),
         "bandwidths": jaxspec.Table(np.full(6, 300.0)),
-        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)),
+        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "partner": "hilbert",
+        "real": jaxspec.Table(np.ones((21, 6))), "imag": jaxspec.Table(np.ones((21, 6))),
+        "phases": 2, "direction": "reversed",
     }  # fmt: skip
     own = {
         stages.Affine: {"scale": 3.0}, stages.Log1p: {"scale": 3.0},
@@ -617,7 +643,9 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.FramePreEmphasis: {"first": "drop"}, stages.Window: {"win_length": 5},
         stages.RFFT: {"n_fft": 10}, stages.LogTBN: {"scale": 3.0},
         stages.Filterbank: {"exponent": 4.0}, stages.Gabor: {"taps": 33},
-        stages.Sinc: {"taps": 33}, stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
+        stages.Sinc: {"taps": 33}, stages.FreeFilters: {"taps": 19},
+        stages.Gammatone: {"order": 3, "norm": "energy", "taps": 44},
+        stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",
@@ -627,7 +655,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         "family": "hann", "phase": "frame", "per_bin": False, "min_hop": 11, "edges": "whole",
         "parts": "both", "over": "time", "deviation": True, "ddof": 0,
         "eps_in": "deviation", "rest": "drop", "frame_length": 30, "over_time": "none",
-        "sampling": "point", "n_knots": 9,
+        "sampling": "point", "n_knots": 9, "partner": "reversed", "direction": "causal",
+        "phases": 3,
     }  # fmt: skip
     x, params = _input(stage), _params(stage)
     y = stage.apply(params, x)

@@ -26,8 +26,10 @@ from jaxspec.stages.frames import LogEnergy as LogEnergy
 from jaxspec.stages.frames import RealParts as RealParts
 from jaxspec.stages.frames import RemoveFrameMean as RemoveFrameMean
 from jaxspec.stages.frames import Window as Window
+from jaxspec.stages.free import FreeFilters as FreeFilters
 from jaxspec.stages.gain_control import PCAN as PCAN
 from jaxspec.stages.gain_control import PCEN as PCEN
+from jaxspec.stages.gammatone import Gammatone as Gammatone
 from jaxspec.stages.layout import Channels as Channels
 from jaxspec.stages.layout import DropFrames as DropFrames
 from jaxspec.stages.layout import FitFrames as FitFrames
@@ -88,7 +90,9 @@ __all__ = [
     "FloorFromMax",
     "Frame",
     "FramePreEmphasis",
+    "FreeFilters",
     "Gabor",
+    "Gammatone",
     "GaussianPool",
     "Lifter",
     "Ln",

@@ -9,14 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice, check_positive_int
+from jaxspec._checks import check_choice
 from jaxspec.analysis import filtered_by_fft, gaussian_envelope, sinc_envelope, wave_kernels
-from jaxspec.framing import pad
-from jaxspec.reach import Reach
-from jaxspec.stage import Length, Params, Stage
+from jaxspec.stage import Params, Stage
 from jaxspec.stages._bands import _Bands
-from jaxspec.stages.padding import at_least
-from jaxspec.stages.spectrum import products
+from jaxspec.stages._in_time import _InTime
 from jaxspec.table import Table
 from jaxspec.windows import WindowLike, held, window
 
@@ -27,55 +24,21 @@ METHODS = ("fft", "direct")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Filters(_Bands):
+class _Filters(_InTime, _Bands):
     """Filters with a symmetric envelope, at every ``hop_length``-th sample."""
-
-    takes = "waveform"
-    gives = "spectrum"
-
-    taps: int
-    hop_length: int = 1
-    center: bool = True
 
     @property
     def _by_name(self) -> tuple[str, ...]:
         return tuple(name for name in super()._by_name if name != "gains")
 
     def _check_frames(self) -> None:
-        taps = check_positive_int("taps", self.taps)
+        super()._check_frames()
+        self._check_odd()
+
+    def _check_odd(self) -> None:
+        taps = self.taps
         if taps % 2 == 0:
             raise ValueError(f"taps must be odd, so that a frame has a middle, got taps={taps}")
-        hop_length = check_positive_int("hop_length", self.hop_length)
-        self._set(taps=taps, hop_length=hop_length, center=bool(self.center))
-
-    @property
-    def reach(self) -> Reach:
-        before = self.taps // 2 if self.center else 0
-        return Reach(stride=self.hop_length, before=before, after=self.taps - 1 - before)
-
-    @property
-    def middle(self) -> float:
-        return 0 if self.center else self.taps // 2
-
-    def channels(self, n: int | None) -> int:
-        return self.n_bands
-
-    def length(self, n: Any) -> Any:
-        room = n - 1 if self.center else n - self.taps
-        return at_least(room // self.hop_length + 1, 0)
-
-    def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
-        if not self.center:
-            if x.shape[-1] < self.taps:
-                raise ValueError(
-                    f"a clip of {x.shape[-1]} samples holds no frame of taps={self.taps} samples "
-                    f"with center=False; pad it, or use center=True"
-                )
-            return x
-        if length is not None:
-            x = jnp.where(jnp.arange(x.shape[-1]) < length, x, 0)
-        half = self.taps // 2
-        return pad(x, before=half, after=half, pad_mode="constant")
 
     def _envelope(self, params: Params, dtype: Any) -> jax.Array:
         raise NotImplementedError
@@ -99,16 +62,6 @@ class _Filters(_Bands):
         unset: dict[str, Any] = {"f_min": 0.0, "f_max": None, "scale": "slaney", "layout": "fixed"}
         unset |= {"learn": "all", "limits": None, "n_knots": type(self).n_knots}
         return dataclasses.replace(self, **fixed, **unset)
-
-    def prepare(self, params: Params) -> Params:
-        return self._tables(params, jnp.result_type(*params.values())) if params else {}
-
-    def _tables(self, params: Params, dtype: Any) -> Params:
-        return dict(self.kernels(params, dtype=dtype))
-
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        tables = params or self._tables({}, x.dtype)
-        return products(x, tables, hop_length=self.hop_length)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -159,3 +159,10 @@ def products(x: jax.Array, basis: Params, *, hop_length: int) -> jax.Array:
         jnp.matmul(frames, real, precision=jax.lax.Precision.HIGHEST),
         jnp.matmul(frames, imag, precision=jax.lax.Precision.HIGHEST),
     )
+
+
+def real_products(x: jax.Array, kernels: jax.Array, *, hop_length: int) -> jax.Array:
+    """The products of every whole frame of ``x`` with real kernels ``(taps, channels)``."""
+    frames = frame(x, frame_length=kernels.shape[0], hop_length=hop_length)
+    kernels = jnp.asarray(kernels, x.dtype)
+    return jnp.matmul(frames, kernels, precision=jax.lax.Precision.HIGHEST)
