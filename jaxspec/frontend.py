@@ -14,7 +14,7 @@ from jaxspec.framing import fft_frequencies
 from jaxspec.pieces import Chain
 from jaxspec.reach import Reach
 from jaxspec.stage import Carry, Length, Params, Stage
-from jaxspec.stages import DCT, AdaptiveHopSTFT, Channels, Filterbank, MaskPadding
+from jaxspec.stages import DCT, AdaptiveHopSTFT, Beside, Channels, MaskPadding
 from jaxspec.tiling import over_tiles
 
 __all__ = ["FrontEnd"]
@@ -30,6 +30,8 @@ _MOST_NEIGHBOURS = 32
 
 def _fits_tiles(stage: Stage) -> bool:
     reach = stage.reach
+    if isinstance(stage, Beside) and stage.whole:
+        return False  # its branches make tiles of their own
     narrow = stage.takes == "waveform" or reach.before + reach.after <= _MOST_NEIGHBOURS
     return narrow and reach.kind in ("frame", "neighbours")
 
@@ -344,11 +346,13 @@ class FrontEnd(Stage):
                 frequencies = stage.frontend.frequencies(sample_rate=sample_rate)
             elif isinstance(stage, Channels) and frequencies is not None:
                 frequencies = frequencies[stage.slice]
-            elif isinstance(stage, Filterbank):
-                own = (params or {}).get(name, stage.init(jax.random.key(0)))
-                frequencies = np.asarray(stage.centers(own))
+            elif isinstance(stage, Beside):
+                frequencies = _of_branches(stage, (params or {}).get(name, {}), sample_rate)
             elif isinstance(stage, DCT):
                 return None
+            elif hasattr(stage, "centers"):
+                own = (params or {}).get(name, stage.init(jax.random.key(0)))
+                frequencies = np.asarray(stage.centers(own))
         if frequencies is not None and self.channels(None) != len(frequencies):
             return None
         return frequencies
@@ -359,6 +363,18 @@ class FrontEnd(Stage):
         if rate is None:
             raise ValueError("sample_rate must be given: no stage states it")
         return rate
+
+
+def _of_branches(stage: Beside, params: Params, sample_rate: float | None) -> np.ndarray | None:
+    """The frequencies of the channels of all branches, if all have any."""
+    found = [
+        branch.frequencies(own or None, sample_rate=sample_rate)
+        for _, branch, own in stage.each(params)
+        if isinstance(branch, FrontEnd)
+    ]
+    if len(found) < len(stage.branches) or any(f is None for f in found):
+        return None
+    return np.concatenate([f for f in found if f is not None])
 
 
 def _agreeing(own: float | None, sample_rate: float | None) -> float | None:

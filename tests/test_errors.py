@@ -474,10 +474,46 @@ CASES = {
     "no branches": (ValueError, "branches must be stages", lambda: stages.Beside(branches=())),
     "branches": (ValueError, "branches must lead alike to features",
                  lambda: stages.Beside(branches=(stages.Ln(), stages.Power()))),
-    "branch with a past": (ValueError, "branches must look at every frame by itself",
-                           lambda: stages.Beside(branches=(stages.Ln(), stages.PCEN()))),
-    "learned branch": (ValueError, "branches must .* be fixed", lambda: stages.Beside(
-        branches=(stages.Ln(), stages.PCEN(learn="all")))),
+    "branches of other hops": (ValueError, "branches must give frames equally far apart",
+                               lambda: stages.Beside(branches=[
+                                   FrontEnd(stages.STFT(n_fft=64, hop_length=hop), stages.Power())
+                                   for hop in (16, 20)])),
+    "branches of other times": (ValueError, "branches must give frames with their middles at",
+                                lambda: stages.Beside(branches=[
+                                    FrontEnd(stages.STFT(n_fft=64, center=c), stages.Power())
+                                    for c in (True, False)])),
+    "branches of other rates": (ValueError, "branches must state the same sample_rate",
+                                lambda: stages.Beside(branches=[
+                                    stages.Filterbank(sample_rate=rate, n_fft=64, n_bands=4)
+                                    for rate in (8000, 16000)])),
+    "branches of other lengths": (ValueError, "branches must give equally many frames",
+                                  lambda: stages.Beside(branches=[
+                                      stages.Deltas(), stages.DropFrames(last=1)])(
+                                          jnp.ones((9, 2)))),
+    "free start": (ValueError, "the start must be given for real and imag",
+                   lambda: stages.FreeFilters(n_bands=2, taps=3, real=np.ones((3, 2)))),
+    "free shape": (ValueError, r"real must have shape \(taps, n_bands\) = \(3, 2\)",
+                   lambda: stages.FreeFilters(n_bands=2, taps=3, partner="none",
+                                              real=np.ones((2, 2)))),
+    "free and fixed": (ValueError, "filters without a start must all be learned",
+                       lambda: stages.FreeFilters(n_bands=2, taps=3, learn="real")),
+    "partner": (ValueError, "partner must be one of",
+                lambda: stages.FreeFilters(n_bands=2, taps=3, partner="sine")),
+    "kernels of nothing": (ValueError, "filters must be a stage that has kernels",
+                           lambda: stages.FreeFilters.like(stages.Power())),
+    "free without params": (ValueError, "params must hold 'imag'",
+                            lambda: stages.FreeFilters(n_bands=2, taps=3).kernels(
+                                {"real": jnp.ones((3, 2))})),
+    "gammatone norm": (ValueError, 'norm must be "energy" with phases',
+                       lambda: stages.Gammatone(sample_rate=8000, n_bands=4, taps=9, phases=2)),
+    "gammatone phases": (ValueError, "phases must be a number or one for each of n_bands=4",
+                         lambda: stages.Gammatone(sample_rate=8000, n_bands=4, taps=9,
+                                                  phases=(2, 2), norm="energy")),
+    "no phases": (ValueError, "phases must not all be 0",
+                  lambda: stages.Gammatone(sample_rate=8000, n_bands=4, taps=9, phases=0,
+                                           norm="energy")),
+    "gammatone order": (ValueError, "order must be",
+                        lambda: stages.Gammatone(sample_rate=8000, n_bands=4, taps=9, order=0)),
     "log energy": (ValueError, "amin must be > 0", lambda: stages.LogEnergy(amin=0)),
     "parts": (ValueError, "parts must be one of 'both', 'real'",
               lambda: stages.RealParts(parts="imag")),

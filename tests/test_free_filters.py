@@ -177,3 +177,44 @@ def test_a_causal_gammatone_is_a_filter():
         response = parts["real"][:, band] + 1j * parts["imag"][:, band]
         truth = np.convolve(x, response, mode="valid")
         np.testing.assert_allclose(stage(x)[:, band], truth, atol=1e-12)
+
+
+def test_branches_are_what_they_are_alone():
+    """Edges, tiles and parameters of every branch are its own; centres are known."""
+    bank = {"sample_rate": 16000, "n_bands": 7, "layout": "gaps"}
+    gabor = FrontEnd(
+        stages.Gabor(**bank, f_min=50, f_max=900, taps=801, hop_length=40),
+        stages.Power(),
+        stages.GaussianPool(size=11, stride=4, deviation=2.0),
+    )
+    stft = FrontEnd(
+        stages.STFT(n_fft=512, hop_length=160),
+        stages.Power(),
+        stages.Filterbank(**bank, n_fft=512, f_min=900),
+    )
+    frontend = FrontEnd(stages.Beside(branches=(gabor, stft)), stages.PCEN())
+    params = jax.tree.map(
+        lambda leaf: jnp.linspace(-0.3, 0.3, leaf.size), frontend.init(jax.random.key(0))
+    )
+    own = params["beside"]
+    x = jnp.asarray(noise(32078)).reshape(2, -1)
+    both = jnp.concatenate([gabor.apply(own["0"], x), stft.apply(own["1"], x)], axis=-1)
+    np.testing.assert_allclose(frontend.apply(params, x), stages.PCEN()(both), rtol=1e-12)
+    centers = [branch.frequencies(own[str(i)]) for i, branch in enumerate((gabor, stft))]
+    np.testing.assert_array_equal(frontend.frequencies(params), np.concatenate(centers))
+    assert frontend.sample_rate == 16000
+    np.testing.assert_allclose(frontend.frame_times(3), [0, 0.01, 0.02])
+    assert (
+        frontend.frequencies() == FrontEnd(frontend).frequencies(frontend.init(jax.random.key(0)))
+    ).all()
+
+
+@pytest.mark.parametrize("kind", ["Gabor", "Sinc", "Gammatone"])
+def test_frequencies_of_filters_in_time(kind):
+    stage = getattr(stages, kind)(
+        sample_rate=16000, n_bands=5, f_min=100, taps=101, hop_length=8, layout="gaps"
+    )
+    params = {"gaps": jnp.linspace(-1, 1, 6), "widths": jnp.zeros(5)}
+    frontend = FrontEnd(stage, stages.Power())
+    found = frontend.frequencies({stage.name: params})
+    np.testing.assert_array_equal(found, stage.centers(params))
