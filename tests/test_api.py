@@ -38,7 +38,7 @@ LAYERS = [
     "presets.nemo", "presets.speech", "presets.synthesis", "presets.tagging", "presets.quality",
     "presets", "compat._arguments", "compat._kaldi", "compat.librosa",
     "compat.torchaudio", "compat.kaldi", "compat.nnaudio", "compat.speechbrain",
-    "compat.dstft", "compat.papers", "compat", "", "linen", "nnx",
+    "compat.dstft", "compat.papers", "compat.asteroid", "compat", "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
 ]  # fmt: skip
 

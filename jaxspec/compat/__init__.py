@@ -13,6 +13,7 @@ and dstft have ``(..., channels, frames)``; axes in front are a batch whose item
 other.
 """
 
+from jaxspec.compat import asteroid as asteroid
 from jaxspec.compat import dstft as dstft
 from jaxspec.compat import kaldi as kaldi
 from jaxspec.compat import librosa as librosa
@@ -21,4 +22,13 @@ from jaxspec.compat import papers as papers
 from jaxspec.compat import speechbrain as speechbrain
 from jaxspec.compat import torchaudio as torchaudio
 
-__all__ = ["dstft", "kaldi", "librosa", "nnaudio", "papers", "speechbrain", "torchaudio"]
+__all__ = [
+    "asteroid",
+    "dstft",
+    "kaldi",
+    "librosa",
+    "nnaudio",
+    "papers",
+    "speechbrain",
+    "torchaudio",
+]
