@@ -1,7 +1,7 @@
 """The filterbanks of asteroid-filterbanks, as front-ends of this library.
 
 Each function gives what ``Encoder(bank)`` gives in the package (0.4), in the layout of this
-library: ``(..., frames, filters)``. The encoder's stride is half a filter where none is stated, and its
+library: ``(..., frames, filters)``. The stride is half a filter where none is stated, and the
 zeros at both ends are the argument ``padding``.
 """
 
