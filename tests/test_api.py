@@ -24,7 +24,7 @@ LAYERS = [
     "_checks", "_dtypes", "_primitives", "_frames", "_trees", "table", "reach", "windows",
     "adaptive_windows", "framing", "waveform", "fourier", "spectrum", "powers",
     "polar", "scales", "shapes", "filterbanks", "parametrize", "layouts", "compression",
-    "learned_compression", "smoothing", "gain_control",
+    "learned_compression", "smoothing", "pooling", "gain_control",
     "cepstrum", "analysis", "diagnostics", "stage", "learning", "stages._banded",
     "stages._learned_bank", "stages._bands", "stages.waveform", "stages.padding",
     "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",

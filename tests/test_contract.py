@@ -178,6 +178,25 @@ def _filter_examples():
     ]  # fmt: skip
 
 
+def _pooling_examples():
+    rng = np.random.default_rng(1)
+    return [
+        stages.GaussianPool(size=5, stride=2, deviation=1.5, edges="whole"),
+        stages.GaussianPool(size=3, stride=2, deviation=1.5, edges="whole", offset=4),
+        stages.FreePool(size=5, stride=2, weights=[0.2, 0.5, 1, 0.6, 0.3]),
+        stages.FreePool(size=4, stride=3, weights=rng.random((4, 6)), offset=1),
+        stages.FreePool(size=6, weights="boxcar", n_bands=6, edges="whole"),
+        stages.FreePool(size=5, weights=rng.random((5, 6)), learn=()),
+        stages.MaxPool(size=3, stride=3, edges="whole"),
+        stages.MaxPool(size=4, stride=2),
+        stages.MaxPool(size=3, stride=2, offset=2),
+        stages.Decimate(stride=3),
+        stages.Decimate(stride=2, offset=3),
+        stages.ExponentialSmoothing(smoothing=0.2),
+        stages.ExponentialSmoothing(smoothing=0.3, start="zeros", learn="all", n_bands=6),
+    ]
+
+
 def _free_filter_examples():
     free, gammatone = stages.FreeFilters, stages.Gammatone
     rng = np.random.default_rng(0)
@@ -224,6 +243,7 @@ def _examples():
         *_learned_spectrum_examples(),
         *_filter_examples(),
         *_free_filter_examples(),
+        *_pooling_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -575,11 +595,14 @@ def test_kind_of_reach(stage):
         stages.PreEmphasis, stages.STFT, stages.AdaptiveSTFT, stages.BasisSTFT, stages.Deltas,
         stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
         stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.FreeFilters,
-        stages.Gammatone,
+        stages.Gammatone, stages.FreePool, stages.MaxPool, stages.Decimate,
     )  # fmt: skip
     if isinstance(stage, stages.Beside):
         assert kind == ("neighbours" if stage.takes == "waveform" else "frame")
-    elif isinstance(stage, stages.PCAN | FrontEnd) or getattr(stage, "taps", 0) is None:
+    elif (
+        isinstance(stage, stages.PCAN | FrontEnd | stages.ExponentialSmoothing)
+        or getattr(stage, "taps", 0) is None
+    ):
         assert kind == "past"
     elif (isinstance(stage, neighbours) and not stage.reach.clip) or (
         isinstance(stage, stages.DropFrames) and stage.first
@@ -657,7 +680,10 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.Filterbank: {"exponent": 4.0}, stages.Gabor: {"taps": 33},
         stages.Sinc: {"taps": 33}, stages.FreeFilters: {"taps": 19},
         stages.Gammatone: {"order": 3, "norm": "energy", "taps": 44},
-        stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
+        stages.GaussianPool: {"deviation": 1.7, "offset": 5, "size": 7, "stride": 4},
+        stages.FreePool: {"weights": "hamming", "offset": 5, "size": 7, "stride": 4},
+        stages.MaxPool: {"edges": "shorter", "offset": 5, "size": 5, "stride": 4},
+        stages.Decimate: {"offset": 2},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",
@@ -668,7 +694,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         "parts": "both", "over": "time", "deviation": True, "ddof": 0,
         "eps_in": "deviation", "rest": "drop", "frame_length": 30, "over_time": "none",
         "sampling": "point", "n_knots": 9, "partner": "reversed", "direction": "causal",
-        "phases": 3,
+        "phases": 3, "stride": 5, "offset": 6,
     }  # fmt: skip
     x, params = _input(stage), _params(stage)
     y = stage.apply(params, x)
@@ -680,6 +706,8 @@ def test_every_field_changes_the_output_or_raises(stage):
             isinstance(stage, stages.FitFrames) and stage.n_frames < 14
         ):
             continue  # has an effect on shorter clips: tested with them
+        if name == "edges" and getattr(stage, "offset", 0) > 0:
+            continue  # first windows lie within the clip; the last ones may or may not
         value = own.get(type(stage), other).get(name, other.get(name))
         if isinstance(stage, stages.DCT) and name == "norm":
             value = None if stage.norm else "ortho"

@@ -490,6 +490,22 @@ CASES = {
                                   lambda: stages.Beside(branches=[
                                       stages.Deltas(), stages.DropFrames(last=1)])(
                                           jnp.ones((9, 2)))),
+    "pool offset": (ValueError, "offset must be an int >= 2",
+                    lambda: stages.MaxPool(size=5, edges="whole", offset=1)),
+    "pool edges": (ValueError, "edges must be one of 'shorter', 'whole'",
+                   lambda: stages.MaxPool(size=5, edges="zeros")),
+    "pool weights": (ValueError, r"weights must have shape \(size,\) or \(size, channels\)",
+                     lambda: stages.FreePool(size=5, weights=np.ones(4))),
+    "pool bands": (ValueError, "n_bands must be that of weights",
+                   lambda: stages.FreePool(size=5, weights=np.ones((5, 2)), n_bands=3)),
+    "pool channels": (ValueError, "the number of channels must be n_bands",
+                      lambda: stages.FreePool(size=5, n_bands=3, learn="all").apply(
+                          {"weights": jnp.zeros((5, 3))}, jnp.ones((9, 2)))),
+    "pool bands of fixed": (ValueError, "n_bands has no effect on fixed weights",
+                            lambda: stages.FreePool(size=5, n_bands=3, learn=())),
+    "decimate": (ValueError, "stride must be", lambda: stages.Decimate(stride=0)),
+    "smoothing stage": (ValueError, "smoothing must be > 0",
+                        lambda: stages.ExponentialSmoothing(smoothing=0)),
     "free start": (ValueError, "the start must be given for real and imag",
                    lambda: stages.FreeFilters(n_bands=2, taps=3, real=np.ones((3, 2)))),
     "free shape": (ValueError, r"real must have shape \(taps, n_bands\) = \(3, 2\)",

@@ -50,7 +50,11 @@ from jaxspec.stages.padding import PadAt as PadAt
 from jaxspec.stages.padding import PadToMultiple as PadToMultiple
 from jaxspec.stages.padding import Repeat as Repeat
 from jaxspec.stages.padding import Trim as Trim
+from jaxspec.stages.pooling import Decimate as Decimate
+from jaxspec.stages.pooling import ExponentialSmoothing as ExponentialSmoothing
+from jaxspec.stages.pooling import FreePool as FreePool
 from jaxspec.stages.pooling import GaussianPool as GaussianPool
+from jaxspec.stages.pooling import MaxPool as MaxPool
 from jaxspec.stages.spectrum import STFT as STFT
 from jaxspec.stages.spectrum import Power as Power
 from jaxspec.stages.values import Abs as Abs
@@ -81,9 +85,11 @@ __all__ = [
     "Beside",
     "Channels",
     "Clip",
+    "Decimate",
     "Deltas",
     "DropFrames",
     "DynamicRange",
+    "ExponentialSmoothing",
     "Filterbank",
     "FitFrames",
     "FitLength",
@@ -91,6 +97,7 @@ __all__ = [
     "Frame",
     "FramePreEmphasis",
     "FreeFilters",
+    "FreePool",
     "Gabor",
     "Gammatone",
     "GaussianPool",
@@ -104,6 +111,7 @@ __all__ = [
     "LogPowerBlend",
     "LogTBN",
     "MaskPadding",
+    "MaxPool",
     "Normalize",
     "Pad",
     "PadAt",
