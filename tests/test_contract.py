@@ -694,7 +694,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         "parts": "both", "over": "time", "deviation": True, "ddof": 0,
         "eps_in": "deviation", "rest": "drop", "frame_length": 30, "over_time": "none",
         "sampling": "point", "n_knots": 9, "partner": "reversed", "direction": "causal",
-        "phases": 3, "stride": 5, "offset": 6,
+        "phases": 3, "stride": 5, "offset": 6, "size": 9,
     }  # fmt: skip
     x, params = _input(stage), _params(stage)
     y = stage.apply(params, x)
