@@ -178,6 +178,21 @@ def _filter_examples():
     ]  # fmt: skip
 
 
+def _strf_examples():
+    filters = {"rates": [0.1, -0.23], "scales": [0.05, 0.3], "frame_deviations": 1.5}
+    filters["band_deviations"] = [1.0, 2.0]
+    return [
+        stages.STRF(**filters, frames_seen=5, bands_seen=3),
+        stages.STRF(**filters, frames_seen=9, bands_seen=5, parts="magnitude", learn="rates"),
+        stages.STRF(**filters, frames_seen=7, bands_seen=3, parts="imag", learn=()),
+        stages.STRF(**filters, frames_seen=7, bands_seen=5, form="published"),
+        stages.STRF(
+            rates=0.2, scales=0.1, frame_deviations=[2.0, -1.0, 1.0], band_deviations=2.0,
+            frames_seen=6, bands_seen=4, parts="both", form="published",
+        ),
+    ]  # fmt: skip
+
+
 def _examples():
     bank, stft = stages.Filterbank, stages.STFT
     return [
@@ -191,6 +206,7 @@ def _examples():
         stft(n_fft=48, pad_mode="symmetric", periodic=False),
         *_learned_spectrum_examples(),
         *_filter_examples(),
+        *_strf_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -541,7 +557,7 @@ def test_kind_of_reach(stage):
     neighbours = (
         stages.PreEmphasis, stages.STFT, stages.AdaptiveSTFT, stages.BasisSTFT, stages.Deltas,
         stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
-        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool,
+        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.STRF,
     )  # fmt: skip
     if isinstance(stage, stages.PCAN | FrontEnd) or getattr(stage, "taps", 0) is None:
         assert kind == "past"
@@ -609,7 +625,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         "over_time": "median", "shift": 0.5, "sampling": "area", "limits": (40, 7200),
         "points": jaxspec.Table(np.arange(8.0) ** 2 * 100),
         "bandwidths": jaxspec.Table(np.full(6, 300.0)),
-        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)),
+        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "rates": 0.15, "scales": -0.15,
+        "frame_deviations": 1.7, "band_deviations": 1.6, "frames_seen": 11, "bands_seen": 7,
     }  # fmt: skip
     own = {
         stages.Affine: {"scale": 3.0}, stages.Log1p: {"scale": 3.0},
@@ -618,6 +635,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.RFFT: {"n_fft": 10}, stages.LogTBN: {"scale": 3.0},
         stages.Filterbank: {"exponent": 4.0}, stages.Gabor: {"taps": 33},
         stages.Sinc: {"taps": 33}, stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
+        stages.STRF: {"form": "published"},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",

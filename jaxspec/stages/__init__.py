@@ -51,6 +51,7 @@ from jaxspec.stages.padding import Trim as Trim
 from jaxspec.stages.pooling import GaussianPool as GaussianPool
 from jaxspec.stages.spectrum import STFT as STFT
 from jaxspec.stages.spectrum import Power as Power
+from jaxspec.stages.strf import STRF as STRF
 from jaxspec.stages.values import Abs as Abs
 from jaxspec.stages.values import Affine as Affine
 from jaxspec.stages.values import Clip as Clip
@@ -70,6 +71,7 @@ __all__ = [
     "PCEN",
     "RFFT",
     "STFT",
+    "STRF",
     "Abs",
     "AdaptiveHopSTFT",
     "AdaptiveSTFT",
