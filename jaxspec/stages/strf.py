@@ -108,8 +108,11 @@ class STRF(Stage):
         for name, quantity in self.quantities.items():
             self._set(**{name: check_per_band(name, getattr(self, name), **quantity.bounds)})
         self._set(learn=check_learn(self.learn, tuple(self.quantities), "STRF"))
+        self._check_lengths()
         for name in self.quantities:
             self._check_start(name)
+
+    def _check_lengths(self) -> None:
         lengths = {
             name: value.shape[0]
             for name in self.quantities
@@ -118,7 +121,7 @@ class STRF(Stage):
         if len(set(lengths.values())) > 1:
             raise ValueError(
                 f"rates, scales and deviations must be numbers or hold one for every filter, got "
-                f"{', '.join(f'{n} {name}' for name, n in lengths.items())}"
+                f"{', '.join(f'{name} {n}' for name, n in lengths.items())}"
             )
 
     def _check_size(self, name: str) -> None:
