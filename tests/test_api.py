@@ -26,12 +26,14 @@ LAYERS = [
     "polar", "scales", "shapes", "filterbanks", "parametrize", "layouts", "compression",
     "learned_compression", "smoothing", "pooling", "gain_control",
     "cepstrum", "analysis", "diagnostics", "stage", "learning", "stages._banded",
+    "learned_compression", "smoothing", "gain_control",
+    "cepstrum", "analysis", "modulation", "diagnostics", "stage", "learning", "stages._banded",
     "stages._learned_bank", "stages._bands", "stages.waveform", "stages.padding",
     "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",
     "stages.basis", "stages._in_time", "stages.analysis", "stages.free", "stages.gammatone",
     "stages.bands", "stages.pooling",
     "stages.compression", "stages.learned_compression", "stages.values", "stages.gain_control",
-    "stages.cepstrum", "stages.layout", "stages.branches", "stages", "pieces",
+    "stages.cepstrum", "stages.layout", "stages.strf", "stages.branches", "stages", "pieces",
     "tiling", "frontend", "bucketing",
     "training", "features", "presets._registry", "presets.basic", "presets.whisper",
     "presets._kaldi_steps", "presets.kaldi",
@@ -39,6 +41,7 @@ LAYERS = [
     "presets", "compat._arguments", "compat._kaldi", "compat.librosa",
     "compat.torchaudio", "compat.kaldi", "compat.nnaudio", "compat.speechbrain",
     "compat.dstft", "compat.papers", "compat.asteroid", "compat", "", "linen", "nnx",
+    "compat.dstft", "compat.papers", "compat.strf", "compat", "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
 ]  # fmt: skip
 

@@ -225,6 +225,17 @@ def _free_filter_examples():
                 )
                 for n_fft in (32, 64)
             )
+def _strf_examples():
+    filters = {"rates": [0.1, -0.23], "scales": [0.05, 0.3], "frame_deviations": 1.5}
+    filters["band_deviations"] = [1.0, 2.0]
+    return [
+        stages.STRF(**filters, frames_seen=5, bands_seen=3),
+        stages.STRF(**filters, frames_seen=9, bands_seen=5, parts="magnitude", learn="rates"),
+        stages.STRF(**filters, frames_seen=7, bands_seen=3, parts="imag", learn=()),
+        stages.STRF(**filters, frames_seen=7, bands_seen=5, form="published"),
+        stages.STRF(
+            rates=0.2, scales=0.1, frame_deviations=[2.0, -1.0, 1.0], band_deviations=2.0,
+            frames_seen=6, bands_seen=4, parts="both", form="published",
         ),
     ]  # fmt: skip
 
@@ -244,6 +255,7 @@ def _examples():
         *_filter_examples(),
         *_free_filter_examples(),
         *_pooling_examples(),
+        *_strf_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -596,6 +608,7 @@ def test_kind_of_reach(stage):
         stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
         stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.FreeFilters,
         stages.Gammatone, stages.FreePool, stages.MaxPool, stages.Decimate,
+        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.STRF,
     )  # fmt: skip
     if isinstance(stage, stages.Beside):
         assert kind == ("neighbours" if stage.takes == "waveform" else "frame")
@@ -671,6 +684,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "partner": "hilbert",
         "real": jaxspec.Table(np.ones((21, 6))), "imag": jaxspec.Table(np.ones((21, 6))),
         "phases": 2, "direction": "reversed",
+        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "rates": 0.15, "scales": -0.15,
+        "frame_deviations": 1.7, "band_deviations": 1.6, "frames_seen": 11, "bands_seen": 7,
     }  # fmt: skip
     own = {
         stages.Affine: {"scale": 3.0}, stages.Log1p: {"scale": 3.0},
@@ -684,6 +699,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.FreePool: {"weights": "hamming", "offset": 5, "size": 7, "stride": 4},
         stages.MaxPool: {"edges": "shorter", "offset": 5, "size": 5, "stride": 4},
         stages.Decimate: {"offset": 2},
+        stages.Sinc: {"taps": 33}, stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
+        stages.STRF: {"form": "published"},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",

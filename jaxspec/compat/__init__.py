@@ -4,9 +4,10 @@
 that are called as the originals are, but for the signal: they return a stage or a
 `jaxspec.FrontEnd`, which is then called with the signal. Nothing of the originals is imported.
 
-`jaxspec.compat.nnaudio`, `jaxspec.compat.speechbrain` and `jaxspec.compat.dstft` do the same for
-trainable front-ends, `jaxspec.compat.papers` for some that were published without a package. They
-start at what the originals start at, with all parameters at 0.
+`jaxspec.compat.nnaudio`, `jaxspec.compat.speechbrain`, `jaxspec.compat.dstft` and
+`jaxspec.compat.strf` do the same for trainable front-ends, `jaxspec.compat.papers` for some that
+were published without a package. They start at what the originals start at, with all parameters
+at 0.
 
 The layout stays ours: features are ``(..., frames, channels)``, where librosa, torchaudio, nnAudio
 and dstft have ``(..., channels, frames)``; axes in front are a batch whose items never touch each
@@ -20,6 +21,7 @@ from jaxspec.compat import librosa as librosa
 from jaxspec.compat import nnaudio as nnaudio
 from jaxspec.compat import papers as papers
 from jaxspec.compat import speechbrain as speechbrain
+from jaxspec.compat import strf as strf
 from jaxspec.compat import torchaudio as torchaudio
 
 __all__ = [
@@ -32,3 +34,4 @@ __all__ = [
     "speechbrain",
     "torchaudio",
 ]
+__all__ = ["dstft", "kaldi", "librosa", "nnaudio", "papers", "speechbrain", "strf", "torchaudio"]

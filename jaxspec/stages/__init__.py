@@ -57,6 +57,7 @@ from jaxspec.stages.pooling import GaussianPool as GaussianPool
 from jaxspec.stages.pooling import MaxPool as MaxPool
 from jaxspec.stages.spectrum import STFT as STFT
 from jaxspec.stages.spectrum import Power as Power
+from jaxspec.stages.strf import STRF as STRF
 from jaxspec.stages.values import Abs as Abs
 from jaxspec.stages.values import Affine as Affine
 from jaxspec.stages.values import Clip as Clip
@@ -76,6 +77,7 @@ __all__ = [
     "PCEN",
     "RFFT",
     "STFT",
+    "STRF",
     "Abs",
     "AdaptiveHopSTFT",
     "AdaptiveSTFT",
