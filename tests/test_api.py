@@ -25,10 +25,10 @@ LAYERS = [
     "adaptive_windows", "framing", "waveform", "fourier", "spectrum", "powers",
     "polar", "scales", "shapes", "filterbanks", "parametrize", "layouts", "compression",
     "learned_compression", "smoothing", "gain_control",
-    "cepstrum", "analysis", "diagnostics", "stage", "learning", "stages._banded",
+    "cepstrum", "analysis", "octaves", "diagnostics", "stage", "learning", "stages._banded",
     "stages._learned_bank", "stages._bands", "stages.waveform", "stages.padding",
     "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",
-    "stages.basis", "stages.analysis", "stages.bands", "stages.pooling",
+    "stages.basis", "stages.analysis", "stages.bands", "stages.pooling", "stages.octaves",
     "stages.compression", "stages.learned_compression", "stages.values", "stages.gain_control",
     "stages.cepstrum", "stages.layout", "stages.branches", "stages", "pieces",
     "tiling", "frontend", "bucketing",
@@ -37,7 +37,7 @@ LAYERS = [
     "presets.nemo", "presets.speech", "presets.synthesis", "presets.tagging", "presets.quality",
     "presets", "compat._arguments", "compat._kaldi", "compat.librosa",
     "compat.torchaudio", "compat.kaldi", "compat.nnaudio", "compat.speechbrain",
-    "compat.dstft", "compat.papers", "compat", "", "linen", "nnx",
+    "compat.dstft", "compat.murenn", "compat.papers", "compat", "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
 ]  # fmt: skip
 

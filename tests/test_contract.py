@@ -178,6 +178,21 @@ def _filter_examples():
     ]  # fmt: skip
 
 
+def _octave_examples():
+    octave = stages.OctaveFilters
+    filters = np.random.default_rng(0).standard_normal((5, 6))
+    return [
+        octave(n_octaves=2, filters_per_octave=3, taps=4),
+        octave(n_octaves=3, filters_per_octave=(1, 3, 2), taps=5, filters=filters),
+        octave(n_octaves=2, filters_per_octave=3, taps=5, filters=filters, learn=(), stride=8),
+        octave(
+            n_octaves=3, filters_per_octave=2, taps=3, align="octaves", n_samples=10,
+            pad_mode="edge",
+        ),
+        octave(n_octaves=1, filters_per_octave=1, taps=2, pad_mode="wrap"),
+    ]  # fmt: skip
+
+
 def _examples():
     bank, stft = stages.Filterbank, stages.STFT
     return [
@@ -191,6 +206,7 @@ def _examples():
         stft(n_fft=48, pad_mode="symmetric", periodic=False),
         *_learned_spectrum_examples(),
         *_filter_examples(),
+        *_octave_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -541,7 +557,7 @@ def test_kind_of_reach(stage):
     neighbours = (
         stages.PreEmphasis, stages.STFT, stages.AdaptiveSTFT, stages.BasisSTFT, stages.Deltas,
         stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
-        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool,
+        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.OctaveFilters,
     )  # fmt: skip
     if isinstance(stage, stages.PCAN | FrontEnd) or getattr(stage, "taps", 0) is None:
         assert kind == "past"
@@ -609,7 +625,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         "over_time": "median", "shift": 0.5, "sampling": "area", "limits": (40, 7200),
         "points": jaxspec.Table(np.arange(8.0) ** 2 * 100),
         "bandwidths": jaxspec.Table(np.full(6, 300.0)),
-        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)),
+        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "n_octaves": 2,
+        "filters_per_octave": 2, "align": "frames", "filters": jaxspec.Table(np.ones((5, 6))),
     }  # fmt: skip
     own = {
         stages.Affine: {"scale": 3.0}, stages.Log1p: {"scale": 3.0},
@@ -618,6 +635,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.RFFT: {"n_fft": 10}, stages.LogTBN: {"scale": 3.0},
         stages.Filterbank: {"exponent": 4.0}, stages.Gabor: {"taps": 33},
         stages.Sinc: {"taps": 33}, stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
+        stages.OctaveFilters: {"n_samples": 42, "stride": 16},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",
@@ -627,7 +645,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         "family": "hann", "phase": "frame", "per_bin": False, "min_hop": 11, "edges": "whole",
         "parts": "both", "over": "time", "deviation": True, "ddof": 0,
         "eps_in": "deviation", "rest": "drop", "frame_length": 30, "over_time": "none",
-        "sampling": "point", "n_knots": 9,
+        "sampling": "point", "n_knots": 9, "n_octaves": 1, "filters_per_octave": 3,
+        "align": "octaves",
     }  # fmt: skip
     x, params = _input(stage), _params(stage)
     y = stage.apply(params, x)

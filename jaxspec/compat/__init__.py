@@ -16,9 +16,10 @@ other.
 from jaxspec.compat import dstft as dstft
 from jaxspec.compat import kaldi as kaldi
 from jaxspec.compat import librosa as librosa
+from jaxspec.compat import murenn as murenn
 from jaxspec.compat import nnaudio as nnaudio
 from jaxspec.compat import papers as papers
 from jaxspec.compat import speechbrain as speechbrain
 from jaxspec.compat import torchaudio as torchaudio
 
-__all__ = ["dstft", "kaldi", "librosa", "nnaudio", "papers", "speechbrain", "torchaudio"]
+__all__ = ["dstft", "kaldi", "librosa", "murenn", "nnaudio", "papers", "speechbrain", "torchaudio"]
