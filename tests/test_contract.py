@@ -635,7 +635,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.RFFT: {"n_fft": 10}, stages.LogTBN: {"scale": 3.0},
         stages.Filterbank: {"exponent": 4.0}, stages.Gabor: {"taps": 33},
         stages.Sinc: {"taps": 33}, stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
-        stages.OctaveFilters: {"n_samples": 42, "stride": 16},
+        stages.OctaveFilters: {"taps": 6, "stride": 16},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",

@@ -6,7 +6,8 @@ that are called as the originals are, but for the signal: they return a stage or
 
 `jaxspec.compat.nnaudio`, `jaxspec.compat.speechbrain` and `jaxspec.compat.dstft` do the same for
 trainable front-ends, `jaxspec.compat.papers` for some that were published without a package. They
-start at what the originals start at, with all parameters at 0.
+start at what the originals start at, with all parameters at 0; the filters of
+`jaxspec.compat.murenn`, unless they are given, are drawn.
 
 The layout stays ours: features are ``(..., frames, channels)``, where librosa, torchaudio, nnAudio
 and dstft have ``(..., channels, frames)``; axes in front are a batch whose items never touch each
