@@ -32,6 +32,11 @@ LAYERS = [
     "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",
     "stages.basis", "stages._in_time", "stages.analysis", "stages.free", "stages.gammatone",
     "stages.bands", "stages.pooling",
+    "learned_compression", "smoothing", "gain_control",
+    "cepstrum", "analysis", "octaves", "diagnostics", "stage", "learning", "stages._banded",
+    "stages._learned_bank", "stages._bands", "stages.waveform", "stages.padding",
+    "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",
+    "stages.basis", "stages.analysis", "stages.bands", "stages.pooling", "stages.octaves",
     "stages.compression", "stages.learned_compression", "stages.values", "stages.gain_control",
     "stages.cepstrum", "stages.layout", "stages.strf", "stages.branches", "stages", "pieces",
     "tiling", "frontend", "bucketing",
@@ -42,6 +47,7 @@ LAYERS = [
     "compat.torchaudio", "compat.kaldi", "compat.nnaudio", "compat.speechbrain",
     "compat.dstft", "compat.papers", "compat.asteroid", "compat", "", "linen", "nnx",
     "compat.dstft", "compat.papers", "compat.strf", "compat", "", "linen", "nnx",
+    "compat.dstft", "compat.murenn", "compat.papers", "compat", "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
 ]  # fmt: skip
 

@@ -237,6 +237,18 @@ def _strf_examples():
             rates=0.2, scales=0.1, frame_deviations=[2.0, -1.0, 1.0], band_deviations=2.0,
             frames_seen=6, bands_seen=4, parts="both", form="published",
         ),
+def _octave_examples():
+    octave = stages.OctaveFilters
+    filters = np.random.default_rng(0).standard_normal((5, 6))
+    return [
+        octave(n_octaves=2, filters_per_octave=3, taps=4),
+        octave(n_octaves=3, filters_per_octave=(1, 3, 2), taps=5, filters=filters),
+        octave(n_octaves=2, filters_per_octave=3, taps=5, filters=filters, learn=(), stride=8),
+        octave(
+            n_octaves=3, filters_per_octave=2, taps=3, align="octaves", n_samples=10,
+            pad_mode="edge",
+        ),
+        octave(n_octaves=1, filters_per_octave=1, taps=2, pad_mode="wrap"),
     ]  # fmt: skip
 
 
@@ -256,6 +268,7 @@ def _examples():
         *_free_filter_examples(),
         *_pooling_examples(),
         *_strf_examples(),
+        *_octave_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -609,6 +622,7 @@ def test_kind_of_reach(stage):
         stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.FreeFilters,
         stages.Gammatone, stages.FreePool, stages.MaxPool, stages.Decimate,
         stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.STRF,
+        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.OctaveFilters,
     )  # fmt: skip
     if isinstance(stage, stages.Beside):
         assert kind == ("neighbours" if stage.takes == "waveform" else "frame")
@@ -686,6 +700,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         "phases": 2, "direction": "reversed",
         "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "rates": 0.15, "scales": -0.15,
         "frame_deviations": 1.7, "band_deviations": 1.6, "frames_seen": 11, "bands_seen": 7,
+        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "n_octaves": 2,
+        "filters_per_octave": 2, "align": "frames", "filters": jaxspec.Table(np.ones((5, 6))),
     }  # fmt: skip
     own = {
         stages.Affine: {"scale": 3.0}, stages.Log1p: {"scale": 3.0},
@@ -701,6 +717,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.Decimate: {"offset": 2},
         stages.Sinc: {"taps": 33}, stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
         stages.STRF: {"form": "published"},
+        stages.OctaveFilters: {"taps": 6, "stride": 16},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",
@@ -712,6 +729,8 @@ def test_every_field_changes_the_output_or_raises(stage):
         "eps_in": "deviation", "rest": "drop", "frame_length": 30, "over_time": "none",
         "sampling": "point", "n_knots": 9, "partner": "reversed", "direction": "causal",
         "phases": 3, "stride": 5, "offset": 6, "size": 9,
+        "sampling": "point", "n_knots": 9, "n_octaves": 1, "filters_per_octave": 3,
+        "align": "octaves",
     }  # fmt: skip
     x, params = _input(stage), _params(stage)
     y = stage.apply(params, x)

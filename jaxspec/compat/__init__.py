@@ -8,6 +8,10 @@ that are called as the originals are, but for the signal: they return a stage or
 `jaxspec.compat.strf` do the same for trainable front-ends, `jaxspec.compat.papers` for some that
 were published without a package. They start at what the originals start at, with all parameters
 at 0.
+`jaxspec.compat.nnaudio`, `jaxspec.compat.speechbrain` and `jaxspec.compat.dstft` do the same for
+trainable front-ends, `jaxspec.compat.papers` for some that were published without a package. They
+start at what the originals start at, with all parameters at 0; the filters of
+`jaxspec.compat.murenn`, unless they are given, are drawn.
 
 The layout stays ours: features are ``(..., frames, channels)``, where librosa, torchaudio, nnAudio
 and dstft have ``(..., channels, frames)``; axes in front are a batch whose items never touch each
@@ -18,6 +22,7 @@ from jaxspec.compat import asteroid as asteroid
 from jaxspec.compat import dstft as dstft
 from jaxspec.compat import kaldi as kaldi
 from jaxspec.compat import librosa as librosa
+from jaxspec.compat import murenn as murenn
 from jaxspec.compat import nnaudio as nnaudio
 from jaxspec.compat import papers as papers
 from jaxspec.compat import speechbrain as speechbrain
@@ -35,3 +40,4 @@ __all__ = [
     "torchaudio",
 ]
 __all__ = ["dstft", "kaldi", "librosa", "nnaudio", "papers", "speechbrain", "strf", "torchaudio"]
+__all__ = ["dstft", "kaldi", "librosa", "murenn", "nnaudio", "papers", "speechbrain", "torchaudio"]

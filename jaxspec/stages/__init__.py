@@ -43,6 +43,7 @@ from jaxspec.stages.learned_compression import LogOffset as LogOffset
 from jaxspec.stages.learned_compression import LogPowerBlend as LogPowerBlend
 from jaxspec.stages.learned_compression import LogTBN as LogTBN
 from jaxspec.stages.learned_compression import Root as Root
+from jaxspec.stages.octaves import OctaveFilters as OctaveFilters
 from jaxspec.stages.padding import FitLength as FitLength
 from jaxspec.stages.padding import MaskPadding as MaskPadding
 from jaxspec.stages.padding import Pad as Pad
@@ -115,6 +116,7 @@ __all__ = [
     "MaskPadding",
     "MaxPool",
     "Normalize",
+    "OctaveFilters",
     "Pad",
     "PadAt",
     "PadFrames",
