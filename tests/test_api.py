@@ -37,7 +37,8 @@ LAYERS = [
     "presets._kaldi_steps", "presets.kaldi",
     "presets.nemo", "presets.speech", "presets.synthesis", "presets.tagging", "presets.quality",
     "presets", "compat._arguments", "compat._kaldi", "compat.librosa",
-    "compat.torchaudio", "compat.kaldi", "compat.nnaudio", "compat.speechbrain",
+    "compat.torchaudio", "compat.kaldi", "compat.nnaudio", "compat._gabor",
+    "compat.speechbrain", "compat.leaf_audio", "compat.efficient_leaf", "compat.perch",
     "compat.dstft", "compat.papers", "compat", "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
 ]  # fmt: skip

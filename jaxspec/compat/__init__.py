@@ -5,8 +5,9 @@ that are called as the originals are, but for the signal: they return a stage or
 `jaxspec.FrontEnd`, which is then called with the signal. Nothing of the originals is imported.
 
 `jaxspec.compat.nnaudio`, `jaxspec.compat.speechbrain` and `jaxspec.compat.dstft` do the same for
-trainable front-ends, `jaxspec.compat.papers` for some that were published without a package. They
-start at what the originals start at, with all parameters at 0.
+trainable front-ends, `jaxspec.compat.leaf_audio`, `jaxspec.compat.efficient_leaf` and
+`jaxspec.compat.perch` for those with filters in time, `jaxspec.compat.papers` for some that were
+published without a package. They start at what the originals start at, with all parameters at 0.
 
 The layout stays ours: features are ``(..., frames, channels)``, where librosa, torchaudio, nnAudio
 and dstft have ``(..., channels, frames)``; axes in front are a batch whose items never touch each
@@ -14,11 +15,25 @@ other.
 """
 
 from jaxspec.compat import dstft as dstft
+from jaxspec.compat import efficient_leaf as efficient_leaf
 from jaxspec.compat import kaldi as kaldi
+from jaxspec.compat import leaf_audio as leaf_audio
 from jaxspec.compat import librosa as librosa
 from jaxspec.compat import nnaudio as nnaudio
 from jaxspec.compat import papers as papers
+from jaxspec.compat import perch as perch
 from jaxspec.compat import speechbrain as speechbrain
 from jaxspec.compat import torchaudio as torchaudio
 
-__all__ = ["dstft", "kaldi", "librosa", "nnaudio", "papers", "speechbrain", "torchaudio"]
+__all__ = [
+    "dstft",
+    "efficient_leaf",
+    "kaldi",
+    "leaf_audio",
+    "librosa",
+    "nnaudio",
+    "papers",
+    "perch",
+    "speechbrain",
+    "torchaudio",
+]

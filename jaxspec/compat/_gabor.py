@@ -12,12 +12,14 @@ from jaxspec.stage import Stage
 from jaxspec.stages import PCEN, Affine, Clip, Gabor, GaussianPool, Power
 
 __all__ = [
+    "PCEN_START",
     "Z",
     "apart",
     "check_filters",
-    "compression",
     "counted_start",
+    "floored_pcen",
     "gabor",
+    "in_samples",
     "per_filter",
     "pooled_gabor",
     "same_padding",
@@ -26,6 +28,9 @@ __all__ = [
 
 Z = math.sqrt(2 * math.log(2)) / math.pi
 """Deviation in samples times the width of the magnitude response, in periods a sample."""
+
+PCEN_START = {"alpha": 0.96, "delta": 2.0, "root": 2.0, "smooth_coef": 0.04}
+"""LEAF's."""
 
 _HALF_POWER = math.sqrt(math.log(2)) / math.pi
 _APART = 0.01  # of a bin, between centres that the count of bins makes equal
@@ -50,6 +55,14 @@ def same_padding(n: int, size: int, stride: int) -> tuple[int, int]:
     """
     total = max(size - (n % stride or stride), 0)
     return total // 2, total - total // 2
+
+
+def in_samples(sample_rate: Any, window_len: float, window_stride: float) -> tuple[int, int, int]:
+    """The rate in Hz, and LEAF's window and stride, given in milliseconds, in samples."""
+    rate = check_positive_int("sample_rate", sample_rate)
+    size = int(rate * check_number("window_len", window_len, above=0) // 1000 + 1)
+    stride = int(rate * check_number("window_stride", window_stride, above=0) // 1000)
+    return rate, size, check_positive_int("window_stride in samples", stride)
 
 
 def triangles(edges: np.ndarray, bins: np.ndarray) -> np.ndarray:
@@ -136,7 +149,7 @@ def gabor(
     to_hz = sample_rate / (2 * math.pi)
     points = to_hz * np.concatenate([[ends[0]], mu, [ends[1]]])
     points[-1] = min(points[-1], sample_rate / 2)
-    learning = {"layout": "gaps", "scale": "htk"} if learned else {}
+    learning: dict[str, Any] = {"layout": "gaps", "scale": "htk"} if learned else {}
     return Gabor(
         sample_rate=sample_rate,
         n_bands=len(mu),
@@ -202,7 +215,7 @@ def pooled_gabor(
     return [filters, Power(), window, *level]
 
 
-def compression(
+def floored_pcen(
     n: int, *, learned: bool, flag: str, eps: float = 1e-12, **quantities: float | np.ndarray
 ) -> list[Stage]:
     """LEAF's floor and PCEN: ``alpha``, ``delta``, ``root`` and ``smooth_coef``.

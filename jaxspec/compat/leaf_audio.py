@@ -17,14 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxspec._checks import check_choice, check_number, check_positive_int
+from jaxspec._checks import check_choice, check_positive_int
 from jaxspec.compat._arguments import refuse_changed
 from jaxspec.compat._gabor import (
+    PCEN_START,
     Z,
     apart,
     check_filters,
-    compression,
     counted_start,
+    floored_pcen,
+    in_samples,
     per_filter,
     pooled_gabor,
     same_padding,
@@ -166,30 +168,30 @@ def Leaf(
       frontend for audio classification", ICLR 2021, and the code that came with it.
     """
     refuse_changed("spec_augment", spec_augment, False, instead="it is for the training loop")
-    for name, value in (
-        ("learn_pooling", learn_pooling), ("learn_filters", learn_filters),
-        ("learn_compression", learn_compression), ("preemp", preemp),
-        ("mean_var_norm", mean_var_norm),
-    ):  # fmt: skip
-        check_choice(name, value, (True, False))
+    flags = {
+        "learn_pooling": learn_pooling,
+        "learn_filters": learn_filters,
+        "learn_compression": learn_compression,
+        "preemp": preemp,
+        "mean_var_norm": mean_var_norm,
+    }
+    for name, flag in flags.items():
+        check_choice(name, flag, (True, False))
     check_choice("method", method, ("direct", "fft"))
     n_filters = check_positive_int("n_filters", n_filters)
-    sample_rate = check_positive_int("sample_rate", sample_rate)
-    taps = int(sample_rate * check_number("window_len", window_len, above=0) // 1000 + 1)
-    stride = int(sample_rate * check_number("window_stride", window_stride, above=0) // 1000)
-    stride = check_positive_int("window_stride in samples", stride)
+    sample_rate, taps, stride = in_samples(sample_rate, window_len, window_stride)
     mu, sigma = check_filters(mu, sigma, n_filters, ("mu", "sigma"))
     if mu is None:
         rate = sample_rate if init_sample_rate is None else init_sample_rate
-        mu, sigma = gabor_start(
-            n_filters, min_freq=min_freq, max_freq=max_freq, sample_rate=rate
-        )
+        mu, sigma = gabor_start(n_filters, min_freq=min_freq, max_freq=max_freq, sample_rate=rate)
         mu = apart(mu, 512)
     else:
-        for name, value, default in (
-            ("min_freq", min_freq, 60.0), ("max_freq", max_freq, 7800.0),
+        of_start: list[tuple[str, Any, Any]] = [
+            ("min_freq", min_freq, 60.0),
+            ("max_freq", max_freq, 7800.0),
             ("init_sample_rate", init_sample_rate, 16000),
-        ):  # fmt: skip
+        ]
+        for name, value, default in of_start:
             refuse_changed(name, value, default, instead="it has no effect on given filters")
     clip = stride if n_samples is None else check_positive_int("n_samples", n_samples)
     energies = pooled_gabor(
@@ -212,20 +214,15 @@ def Leaf(
     return FrontEnd(*first, *energies, *last, *norm)
 
 
-_PCEN = {"alpha": 0.96, "delta": 2.0, "root": 2.0, "smooth_coef": 0.04}
-
-
 def _compression(
     function: str | Stage | None, n: int, learned: bool, quantities: dict[str, Any]
 ) -> list[Stage]:
     """What follows the energies, the floor of 1e-5 included."""
     if isinstance(function, str) and function == "pcen":
-        return compression(n, learned=learned, flag="learn_compression", **quantities)
+        return floored_pcen(n, learned=learned, flag="learn_compression", **quantities)
     for name, value in quantities.items():
-        refuse_changed(name, value, _PCEN[name], instead='it is of compression_fn="pcen"')
-    refuse_changed(
-        "learn_compression", learned, True, instead='it is of compression_fn="pcen"'
-    )
+        refuse_changed(name, value, PCEN_START[name], instead='it is of compression_fn="pcen"')
+    refuse_changed("learn_compression", learned, True, instead='it is of compression_fn="pcen"')
     floor: list[Stage] = [Clip(low=1e-5)]
     if function is None:
         return floor

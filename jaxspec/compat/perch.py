@@ -114,7 +114,7 @@ def melspec_params(
     Example:
       >>> mean, std = melspec_params(40, 16000, 60.0, 7800.0)
       >>> mean[:2].round(4).tolist(), std[:2].round(2).tolist()
-      ([0.0408, 0.0593], [84.11, 79.12])
+      ([0.0417, 0.0609], [84.16, 79.35])
     """
     rate, low, high = check_band_range(sample_rate, lower_edge, upper_edge, "htk")
     number = check_positive_int("num_mel_bins", num_mel_bins)
@@ -184,9 +184,7 @@ def MorletWaveletTransform(
         mean, std = melspec_params(features, sample_rate, *freq_range)
     padding, sizes = _padding(n_samples, kernel_size, stride)
     filters = gabor(mean, std, sample_rate=sample_rate, learned=True, center=False, **sizes)
-    return FrontEnd(
-        *padding, filters, Power(exponent=power), *_scaling(scaling_config, features)
-    )
+    return FrontEnd(*padding, filters, Power(exponent=power), *_scaling(scaling_config, features))
 
 
 def LearnedFrontend(
@@ -244,7 +242,7 @@ def _padding(n_samples: int | None, kernel_size: int, stride: int) -> tuple[list
     hop_length = check_positive_int("stride", stride)
     n = hop_length if n_samples is None else check_positive_int("n_samples", n_samples)
     before, after = same_padding(n, taps, hop_length)
-    padding = [Pad(before=before, after=after)] if after else []
+    padding: list[Stage] = [Pad(before=before, after=after)] if after else []
     return padding, {"taps": taps, "hop_length": hop_length}
 
 

@@ -26,11 +26,13 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.compat._arguments import refuse_changed
 from jaxspec.compat._gabor import (
+    PCEN_START,
     Z,
     apart,
     check_filters,
-    compression,
     counted_start,
+    floored_pcen,
+    in_samples,
     per_filter,
     pooled_gabor,
     triangles,
@@ -213,7 +215,7 @@ def Leaf(
     method: str = "direct",
     hop_length: int = 1,
 ) -> FrontEnd:
-    """``speechbrain.lobes.features.Leaf`` as a front-end: waveform to ``(…, frames, out_channels)``.
+    """``speechbrain.lobes.features.Leaf`` as a front-end: waveform to ``out_channels`` bands.
 
     It differs from LEAF as published (`jaxspec.compat.leaf_audio.Leaf`): frames have their
     middle at multiples of the stride, not 80 samples later; the mel triangles whose bins are
@@ -250,27 +252,26 @@ def Leaf(
       >>> leaf.apply(params, jnp.ones((2, 8000))).shape
       (2, 50, 12)
     """
-    for name, value, default, instead in (
+    unused: list[tuple[str, Any, Any, str]] = [
         ("input_shape", input_shape, None, "any number of axes may stand in front"),
         ("use_legacy_complex", use_legacy_complex, False, "numbers are real or complex as fits"),
         ("skip_transpose", skip_transpose, False, "the layout is (..., frames, channels)"),
-    ):
-        refuse_changed(name, value, default, instead=instead)
+    ]
     if in_channels not in (None, 1):
         raise ValueError(f"in_channels must be None or 1, got in_channels={in_channels}")
-    for name, value in (("use_pcen", use_pcen), ("learnable_pcen", learnable_pcen)):
-        check_choice(name, value, (True, False))
+    check_choice("use_pcen", use_pcen, (True, False))
+    check_choice("learnable_pcen", learnable_pcen, (True, False))
     n = check_positive_int("out_channels", out_channels)
-    sample_rate = check_positive_int("sample_rate", sample_rate)
-    taps = int(sample_rate * check_number("window_len", window_len, above=0) // 1000 + 1)
-    stride = int(sample_rate * check_number("window_stride", window_stride, above=0) // 1000)
+    sample_rate, taps, stride = in_samples(sample_rate, window_len, window_stride)
     if kernel is None:
         mu, sigma = _leaf_start(n, min_freq, max_freq, sample_rate, n_fft)
     else:
-        for name, value, default in (
-            ("min_freq", min_freq, 60.0), ("max_freq", max_freq, None), ("n_fft", n_fft, 512),
-        ):  # fmt: skip
-            refuse_changed(name, value, default, instead="it has no effect with a kernel")
+        instead = "it has no effect with a kernel"
+        unused += [
+            ("min_freq", min_freq, 60.0, instead),
+            ("max_freq", max_freq, None, instead),
+            ("n_fft", n_fft, 512, instead),
+        ]
         if np.shape(kernel) != (n, 2):
             raise ValueError(f"kernel must have shape ({n}, 2), got {np.shape(kernel)}")
         own = np.asarray(kernel, np.float64)
@@ -281,7 +282,7 @@ def Leaf(
         per_filter("pool", pool, n),
         sample_rate=sample_rate,
         taps=taps,
-        stride=check_positive_int("window_stride in samples", stride),
+        stride=stride,
         offset=0,
         learn_filters=True,
         learn_pooling=True,
@@ -292,13 +293,14 @@ def Leaf(
     level = [Affine(offset=bias)] if bias else []
     quantities = {"alpha": alpha, "delta": delta, "root": root, "smooth_coef": smooth_coef}
     if use_pcen:
-        last = compression(n, learned=learnable_pcen, flag="learnable_pcen", **quantities)
+        last = floored_pcen(n, learned=learnable_pcen, flag="learnable_pcen", **quantities)
     else:
         last = [Clip(low=1e-5)]
-        starts = {"alpha": 0.96, "delta": 2.0, "root": 2.0, "smooth_coef": 0.04}
-        for name, value in (quantities | {"learnable_pcen": learnable_pcen}).items():
-            default = starts.get(name, True)
-            refuse_changed(name, value, default, instead="it has no effect with use_pcen=False")
+        instead = "it has no effect with use_pcen=False"
+        unused += [(name, value, PCEN_START[name], instead) for name, value in quantities.items()]
+        unused.append(("learnable_pcen", learnable_pcen, True, instead))
+    for name, value, default, instead in unused:
+        refuse_changed(name, value, default, instead=instead)
     return FrontEnd(*energies, *level, *last)
 
 
