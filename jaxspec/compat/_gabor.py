@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxspec._checks import check_number, check_positive_int
+from jaxspec.filterbanks import band_edges
 from jaxspec.stage import Stage
 from jaxspec.stages import PCEN, Affine, Clip, Gabor, GaussianPool, Power
 
@@ -20,6 +21,7 @@ __all__ = [
     "floored_pcen",
     "gabor",
     "in_samples",
+    "mel_edges",
     "per_filter",
     "pooled_gabor",
     "same_padding",
@@ -63,6 +65,17 @@ def in_samples(sample_rate: Any, window_len: float, window_stride: float) -> tup
     size = int(rate * check_number("window_len", window_len, above=0) // 1000 + 1)
     stride = int(rate * check_number("window_stride", window_stride, above=0) // 1000)
     return rate, size, check_positive_int("window_stride in samples", stride)
+
+
+def mel_edges(
+    n: int, low: Any, high: Any, *, sample_rate: float, names: tuple[str, str]
+) -> np.ndarray:
+    """``n + 2`` frequencies in Hz, evenly spaced on the mel scale."""
+    low = check_number(names[0], low, at_least=0)
+    high = check_number(names[1], high, at_most=sample_rate / 2, because="half the sample rate")
+    if not low < high:
+        raise ValueError(f"{names[0]} must be < {names[1]}, got {low:g} and {high:g}")
+    return band_edges(n, f_min=low, f_max=high, scale="htk")
 
 
 def triangles(edges: np.ndarray, bins: np.ndarray) -> np.ndarray:

@@ -30,10 +30,10 @@ from jaxspec.compat._gabor import (
     check_filters,
     floored_pcen,
     gabor,
+    mel_edges,
     per_filter,
     pooled_gabor,
 )
-from jaxspec.filterbanks import band_edges, check_band_range
 from jaxspec.frontend import FrontEnd
 from jaxspec.stage import Stage
 from jaxspec.stages import Affine, Beside, GaussianPool, LogTBN, Power
@@ -60,9 +60,10 @@ def mel_filter_params(
       >>> mu[:2].round(4).tolist(), sigma[:2].round(2).tolist()
       ([0.0417, 0.0609], [84.21, 79.4])
     """
-    rate, low, high = check_band_range(sample_rate, min_freq, max_freq, "htk")
+    rate = check_number("sample_rate", sample_rate, above=0)
     number = check_positive_int("n_filters", n_filters)
-    hz = band_edges(number, f_min=low, f_max=high, scale="htk")
+    names = ("min_freq", "max_freq")
+    hz = mel_edges(number, min_freq, max_freq, sample_rate=rate, names=names)
     return 2 * np.pi / rate * hz[1:-1], rate / 2 / (hz[2:] - hz[:-2])
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxspec._checks import check_choice, check_positive_int
+from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.compat._arguments import refuse_changed
 from jaxspec.compat._gabor import (
     PCEN_START,
@@ -27,12 +27,12 @@ from jaxspec.compat._gabor import (
     counted_start,
     floored_pcen,
     in_samples,
+    mel_edges,
     per_filter,
     pooled_gabor,
     same_padding,
     triangles,
 )
-from jaxspec.filterbanks import band_edges, check_band_range
 from jaxspec.frontend import FrontEnd
 from jaxspec.scales import hz_to_scale
 from jaxspec.stage import Stage
@@ -74,14 +74,16 @@ def gabor_start(
     Example:
       >>> mu, sigma = gabor_start(40)
       >>> (mu[:3] * 16000 / (2 * np.pi)).tolist(), sigma[:3].round(2).tolist()
-      ([93.75, 156.25, 218.75], [95.94, 95.94, 95.94])
+      ([93.75, 156.25, 218.75], [95.94, 63.96, 63.96])
     """
     n_filters = check_positive_int("n_filters", n_filters)
     n_fft = check_positive_int("n_fft", n_fft, minimum=2)
     if n_fft % 2:
         raise ValueError(f"n_fft must be even, so that half the rate is a bin, got n_fft={n_fft}")
-    sample_rate, low, high = check_band_range(sample_rate, min_freq, max_freq, "htk")
-    edges = hz_to_scale(band_edges(n_filters, f_min=low, f_max=high, scale="htk"), scale="htk")
+    sample_rate = check_number("sample_rate", sample_rate, above=0)
+    names = ("min_freq", "max_freq")
+    hz = mel_edges(n_filters, min_freq, max_freq, sample_rate=sample_rate, names=names)
+    edges = hz_to_scale(hz, scale="htk")
     bins = hz_to_scale(np.linspace(0, sample_rate / 2, n_fft // 2 + 1), scale="htk")
     bank = triangles(edges, bins)
     bank[0] = 0
@@ -182,7 +184,9 @@ def Leaf(
     sample_rate, taps, stride = in_samples(sample_rate, window_len, window_stride)
     mu, sigma = check_filters(mu, sigma, n_filters, ("mu", "sigma"))
     if mu is None:
-        rate = sample_rate if init_sample_rate is None else init_sample_rate
+        rate = float(sample_rate)
+        if init_sample_rate is not None:
+            rate = check_number("init_sample_rate", init_sample_rate, above=0)
         mu, sigma = gabor_start(n_filters, min_freq=min_freq, max_freq=max_freq, sample_rate=rate)
         mu = apart(mu, 512)
     else:

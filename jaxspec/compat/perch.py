@@ -19,8 +19,7 @@ import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.compat._arguments import refuse_changed
-from jaxspec.compat._gabor import Z, check_filters, gabor, same_padding
-from jaxspec.filterbanks import band_edges, check_band_range
+from jaxspec.compat._gabor import Z, check_filters, gabor, mel_edges, same_padding
 from jaxspec.frontend import FrontEnd
 from jaxspec.stage import Stage
 from jaxspec.stages import PCEN, Affine, Clip, FreeFilters, Ln, Pad, Power
@@ -116,9 +115,11 @@ def melspec_params(
       >>> mean[:2].round(4).tolist(), std[:2].round(2).tolist()
       ([0.0417, 0.0609], [84.16, 79.35])
     """
-    rate, low, high = check_band_range(sample_rate, lower_edge, upper_edge, "htk")
+    rate = check_number("sample_rate", sample_rate, above=0)
     number = check_positive_int("num_mel_bins", num_mel_bins)
-    edges = 2 * np.pi / rate * band_edges(number, f_min=low, f_max=high, scale="htk")
+    names = ("lower_edge", "upper_edge")
+    hz = mel_edges(number, lower_edge, upper_edge, sample_rate=rate, names=names)
+    edges = 2 * np.pi / rate * hz
     return edges[1:-1], 2 * np.pi * Z / (_SLIMMER * (edges[2:] - edges[:-2]))
 
 

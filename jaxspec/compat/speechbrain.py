@@ -33,6 +33,7 @@ from jaxspec.compat._gabor import (
     counted_start,
     floored_pcen,
     in_samples,
+    mel_edges,
     per_filter,
     pooled_gabor,
     triangles,
@@ -312,9 +313,9 @@ def _leaf_start(
         if check_positive_int(name, value, minimum=2) % 2:
             raise ValueError(f"{name} must be even, so that half the rate is a bin, got {value}")
     max_freq = sample_rate / 2 if max_freq is None else max_freq
-    _, low, high = check_band_range(sample_rate, min_freq, max_freq, "htk")
-    bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
-    bank = triangles(band_edges(n, f_min=low, f_max=high, scale="htk"), bins)
+    names = ("min_freq", "max_freq")
+    edges = mel_edges(n, min_freq, max_freq, sample_rate=sample_rate, names=names)
+    bank = triangles(edges, np.linspace(0, sample_rate / 2, n_fft // 2 + 1))
     mu, sigma = counted_start(bank, n_fft)
     return apart(mu, n_fft), sigma
 
