@@ -48,6 +48,9 @@ LAYERS = [
     "compat.dstft", "compat.papers", "compat.asteroid", "compat", "", "linen", "nnx",
     "compat.dstft", "compat.papers", "compat.strf", "compat", "", "linen", "nnx",
     "compat.dstft", "compat.murenn", "compat.papers", "compat", "", "linen", "nnx",
+    "compat.torchaudio", "compat.kaldi", "compat.nnaudio", "compat._gabor",
+    "compat.speechbrain", "compat.leaf_audio", "compat.efficient_leaf", "compat.perch",
+    "compat.dstft", "compat.papers", "compat", "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
 ]  # fmt: skip
 
