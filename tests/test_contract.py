@@ -225,6 +225,10 @@ def _free_filter_examples():
                 )
                 for n_fft in (32, 64)
             )
+        ),
+    ]  # fmt: skip
+
+
 def _strf_examples():
     filters = {"rates": [0.1, -0.23], "scales": [0.05, 0.3], "frame_deviations": 1.5}
     filters["band_deviations"] = [1.0, 2.0]
@@ -237,6 +241,9 @@ def _strf_examples():
             rates=0.2, scales=0.1, frame_deviations=[2.0, -1.0, 1.0], band_deviations=2.0,
             frames_seen=6, bands_seen=4, parts="both", form="published",
         ),
+    ]  # fmt: skip
+
+
 def _octave_examples():
     octave = stages.OctaveFilters
     filters = np.random.default_rng(0).standard_normal((5, 6))
@@ -621,8 +628,7 @@ def test_kind_of_reach(stage):
         stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
         stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.FreeFilters,
         stages.Gammatone, stages.FreePool, stages.MaxPool, stages.Decimate,
-        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.STRF,
-        stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.OctaveFilters,
+        stages.STRF, stages.OctaveFilters,
     )  # fmt: skip
     if isinstance(stage, stages.Beside):
         assert kind == ("neighbours" if stage.takes == "waveform" else "frame")
@@ -698,9 +704,9 @@ def test_every_field_changes_the_output_or_raises(stage):
         "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "partner": "hilbert",
         "real": jaxspec.Table(np.ones((21, 6))), "imag": jaxspec.Table(np.ones((21, 6))),
         "phases": 2, "direction": "reversed",
-        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "rates": 0.15, "scales": -0.15,
+        "rates": 0.15, "scales": -0.15,
         "frame_deviations": 1.7, "band_deviations": 1.6, "frames_seen": 11, "bands_seen": 7,
-        "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "n_octaves": 2,
+        "n_octaves": 2,
         "filters_per_octave": 2, "align": "frames", "filters": jaxspec.Table(np.ones((5, 6))),
     }  # fmt: skip
     own = {
@@ -715,7 +721,6 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.FreePool: {"weights": "hamming", "offset": 5, "size": 7, "stride": 4},
         stages.MaxPool: {"edges": "shorter", "offset": 5, "size": 5, "stride": 4},
         stages.Decimate: {"offset": 2},
-        stages.Sinc: {"taps": 33}, stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
         stages.STRF: {"form": "published"},
         stages.OctaveFilters: {"taps": 6, "stride": 16},
     }  # fmt: skip
@@ -729,7 +734,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         "eps_in": "deviation", "rest": "drop", "frame_length": 30, "over_time": "none",
         "sampling": "point", "n_knots": 9, "partner": "reversed", "direction": "causal",
         "phases": 3, "stride": 5, "offset": 6, "size": 9,
-        "sampling": "point", "n_knots": 9, "n_octaves": 1, "filters_per_octave": 3,
+        "n_octaves": 1, "filters_per_octave": 3,
         "align": "octaves",
     }  # fmt: skip
     x, params = _input(stage), _params(stage)

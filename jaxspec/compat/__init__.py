@@ -4,17 +4,13 @@
 that are called as the originals are, but for the signal: they return a stage or a
 `jaxspec.FrontEnd`, which is then called with the signal. Nothing of the originals is imported.
 
-`jaxspec.compat.nnaudio`, `jaxspec.compat.speechbrain`, `jaxspec.compat.dstft` and
-`jaxspec.compat.strf` do the same for trainable front-ends, `jaxspec.compat.papers` for some that
-were published without a package. They start at what the originals start at, with all parameters
-at 0.
 `jaxspec.compat.nnaudio`, `jaxspec.compat.speechbrain` and `jaxspec.compat.dstft` do the same for
-trainable front-ends, `jaxspec.compat.papers` for some that were published without a package. They
-start at what the originals start at, with all parameters at 0; the filters of
-`jaxspec.compat.murenn`, unless they are given, are drawn.
-trainable front-ends, `jaxspec.compat.leaf_audio`, `jaxspec.compat.efficient_leaf` and
-`jaxspec.compat.perch` for those with filters in time, `jaxspec.compat.papers` for some that were
-published without a package. They start at what the originals start at, with all parameters at 0.
+trainable front-ends, `jaxspec.compat.papers` for some that were published without a package, and
+these for filters in time and after the bands: `jaxspec.compat.leaf_audio`,
+`jaxspec.compat.efficient_leaf`, `jaxspec.compat.perch`, `jaxspec.compat.asteroid`,
+`jaxspec.compat.sincnet`, `jaxspec.compat.tdfbanks`, `jaxspec.compat.murenn` and
+`jaxspec.compat.strf`. They start at what the originals start at, with all parameters at 0; free
+filters, unless they are given, are drawn.
 
 The layout stays ours: features are ``(..., frames, channels)``, where librosa, torchaudio, nnAudio
 and dstft have ``(..., channels, frames)``; axes in front are a batch whose items never touch each
@@ -38,23 +34,15 @@ from jaxspec.compat import torchaudio as torchaudio
 __all__ = [
     "asteroid",
     "dstft",
-    "kaldi",
-    "librosa",
-    "nnaudio",
-    "papers",
-    "speechbrain",
-    "torchaudio",
-]
-__all__ = ["dstft", "kaldi", "librosa", "nnaudio", "papers", "speechbrain", "strf", "torchaudio"]
-__all__ = ["dstft", "kaldi", "librosa", "murenn", "nnaudio", "papers", "speechbrain", "torchaudio"]
-    "dstft",
     "efficient_leaf",
     "kaldi",
     "leaf_audio",
     "librosa",
+    "murenn",
     "nnaudio",
     "papers",
     "perch",
     "speechbrain",
+    "strf",
     "torchaudio",
 ]
