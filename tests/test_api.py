@@ -40,7 +40,8 @@ LAYERS = [
     "presets", "compat._arguments", "compat._kaldi", "compat.librosa",
     "compat.torchaudio", "compat.kaldi", "compat.nnaudio", "compat._gabor",
     "compat.speechbrain", "compat.leaf_audio", "compat.efficient_leaf", "compat.perch",
-    "compat.dstft", "compat.papers", "compat.asteroid", "compat.murenn", "compat.strf", "compat",
+    "compat.dstft", "compat.papers", "compat.asteroid", "compat.tdfbanks",
+    "compat.sincnet", "compat.murenn", "compat.strf", "compat",
     "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
 ]  # fmt: skip

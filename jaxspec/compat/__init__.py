@@ -27,8 +27,10 @@ from jaxspec.compat import murenn as murenn
 from jaxspec.compat import nnaudio as nnaudio
 from jaxspec.compat import papers as papers
 from jaxspec.compat import perch as perch
+from jaxspec.compat import sincnet as sincnet
 from jaxspec.compat import speechbrain as speechbrain
 from jaxspec.compat import strf as strf
+from jaxspec.compat import tdfbanks as tdfbanks
 from jaxspec.compat import torchaudio as torchaudio
 
 __all__ = [
@@ -42,7 +44,9 @@ __all__ = [
     "nnaudio",
     "papers",
     "perch",
+    "sincnet",
     "speechbrain",
     "strf",
+    "tdfbanks",
     "torchaudio",
 ]
