@@ -21,7 +21,7 @@ META = json.loads(GOLDENS["meta"].item())
 # How many frames at the beginning and at the end see beyond the clip.
 ENDS = {
     "murenn/even": (7, 8),
-    "murenn/odd": (6, 6),
+    "murenn/odd": (7, 6),
     "murenn/ragged": (6, 7),
     "murenn/zeros": (6, 7),
 }
@@ -77,7 +77,7 @@ def test_gradients_by_the_waveform(key):
     # Frames that see a sample lie within the reach of it; they see as far again.
     far = reach.before + reach.after + reach.stride
     inside = (index >= far) & (index < len(x) - far)
-    assert inside.sum() >= 9
+    assert inside.sum() >= 7
     assert np.abs(found - truth)[inside].max() <= 1e-12 * np.abs(truth).max()
 
 

@@ -250,7 +250,7 @@ def _octave_examples():
     return [
         octave(n_octaves=2, filters_per_octave=3, taps=4),
         octave(n_octaves=3, filters_per_octave=(1, 3, 2), taps=5, filters=filters),
-        octave(n_octaves=2, filters_per_octave=3, taps=5, filters=filters, learn=(), stride=8),
+        octave(n_octaves=2, filters_per_octave=3, taps=4, filters=filters[1:], learn=(), stride=8),
         octave(
             n_octaves=3, filters_per_octave=2, taps=3, align="octaves", n_samples=10,
             pad_mode="edge",

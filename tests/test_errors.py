@@ -31,6 +31,8 @@ def _adaptive_hop(**options):
 def _strf(**options):
     start = {"rates": 0.1, "scales": 0.1, "frame_deviations": 2.0, "band_deviations": 2.0}
     return stages.STRF(**start | options)
+def _octaves(**options):
+    return stages.OctaveFilters(**{"n_octaves": 4, "filters_per_octave": 2, "taps": 6, **options})
 
 
 def _spectrum(frames=3, bins=201):
@@ -673,6 +675,18 @@ CASES = {
         _adaptive_hop()).frame_times(3, sample_rate=16000)),
     "basis": (ValueError, r"learn must be 'all' or name parameters among \('real', 'imag'\)",
               lambda: stages.BasisSTFT(learn="cosine", **STFT)),
+    "filters of octaves": (ValueError, "filters_per_octave must be an int or have n_octaves=4 of",
+                           lambda: _octaves(filters_per_octave=(1, 2))),
+    "stride of octaves": (ValueError, r"power of 2, at least 2 \*\* n_octaves = 16, got stride=24",
+                          lambda: _octaves(stride=24)),
+    "alignment of octaves": (ValueError, "align must be one of 'frames', 'octaves'",
+                             lambda: _octaves(align="samples")),
+    "length of aligned octaves": (ValueError, "n_samples has no effect but with align=.octaves",
+                                  lambda: _octaves(n_samples=100)),
+    "no filters of octaves": (ValueError, r"learn must name filters where none are given",
+                              lambda: _octaves(learn=())),
+    "shape of octaves' filters": (ValueError, r"\(taps, channels\) = \(6, 8\), got \(8, 6\)",
+                                  lambda: _octaves(filters=np.ones((8, 6)))),
     "shape of a window": (ValueError, "beta must be given with family='kaiser', got beta=None",
                           lambda: adaptive_window(30, n_fft=64, family="kaiser")),
     "shape of another window": (ValueError, "profile has no effect, got profile=.*family='hann'",

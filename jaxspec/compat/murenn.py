@@ -30,14 +30,14 @@ def MuReNNDirect(
 ) -> OctaveFilters:
     """``murenn.MuReNNDirect``: filtered wavelet octaves, as a stage.
 
-    Frames are those of the original but near the ends of a clip, where it continues every octave by
-    zeros before its filters, and the magnitudes by their mirror image; here the waveform is
-    continued, once. At either end so many frames differ as see beyond it, about
-    ``(T / 2 + 13 * 2 ** (J_phi - J)) / 2 ** (J_phi - J)`` and, of filters with much weight in their
-    middle, hardly more than one or two notably.
+    Frames are those of the original but for the ones that see beyond an end of the clip (see
+    ``stage.reach``): it continues every octave by zeros before the filters, and every magnitude by
+    its mirror image; here the waveform is continued, once. The outermost frames differ by as much
+    as they are large, with ``J=4``, ``T=8`` the sixth by less than a millionth.
 
-    The octaves do not describe the same time (`OctaveFilters.middles`): that of the original is
-    ``align="octaves"``; with ``stage.align = "frames"``, by ``dataclasses.replace``, they do.
+    The octaves do not describe the same time (``stage.middles``), by up to ``2 ** (J - 1)`` samples
+    (``2 ** J`` of even ``T``); ``dataclasses.replace(stage, align="frames", n_samples=None)`` moves
+    them together.
 
     Args:
       J: number of octaves.

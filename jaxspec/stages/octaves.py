@@ -52,7 +52,7 @@ class OctaveFilters(Stage):
         as whole samples of its rate go. With even ``taps`` these are the samples
         ``t * stride - 1/2``, for all octaves; with odd ones
         ``t * stride + 2^(n_octaves - 1) - 1/2`` for the coarsest, and half a sample of its own,
-        ``2^j``, earlier for octave ``j``.
+        ``2^j``, earlier for octave ``j`` (up to two octaves are published so).
         ``"octaves"``: as published, sample 0 of every octave belongs to frame 0: octave ``j`` then
         describes ``t * stride + 2^j - 1/2`` with odd taps and ``t * stride + 2^(j + 1) - 1/2`` with
         even ones. Up to a sample, by which the wavelets themselves are off; `middles` has the
@@ -66,8 +66,7 @@ class OctaveFilters(Stage):
         standard normal distribution by the key of ``init``.
       learn: ``"filters"`` or ``"all"``; ``()``, with given filters, for a fixed stage.
 
-    A frame does not depend on the length of the clip, of which there are
-    ``ceil(samples / stride)``.
+    There are ``ceil(samples / stride)`` frames, whose place does not depend on the clip's length.
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxspec
