@@ -11,6 +11,7 @@ so that a complex filter is a short one over the frames, then a short one over t
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ __all__ = ["FORMS", "PARTS", "modulated", "positions", "random_modulations", "wa
 FORMS = ("exact", "published")
 PARTS = {"real": slice(0, 1), "imag": slice(1, 2), "both": slice(0, 2), "magnitude": slice(0, 2)}
 _PUBLISHED_MARGIN = 1e-3
+_BLOCK = 32  # frames
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
@@ -149,13 +151,33 @@ def modulated(
     """
     check_choice("parts", parts, tuple(PARTS))
     seen_frames, seen_bands = (own["real"].shape[0] for own in (over_frames, over_bands))
-    half = seen_bands // 2
-    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(half, half)])
-    frames = frame(jnp.swapaxes(x, -1, -2), frame_length=seen_frames, hop_length=1)
+    half, count = seen_bands // 2, x.shape[-2] - seen_frames + 1
+    blocks = -(-count // _BLOCK)
+    more = blocks * _BLOCK - count if blocks > 1 else 0
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, more), (half, half)])
+    x = jnp.swapaxes(x, -1, -2)
+    if blocks < 2:
+        return _products(x, over_frames, over_bands, parts)
+    # Block by block, forward and backward: what is between the axes is larger than the output.
+    pieces = frame(x, frame_length=_BLOCK + seen_frames - 1, hop_length=_BLOCK)
+    products = jax.checkpoint(partial(_products, parts=parts))
+    y = jax.lax.map(
+        lambda piece: products(piece, over_frames, over_bands), jnp.moveaxis(pieces, -2, 0)
+    )
+    y = jnp.moveaxis(y, 0, -3)
+    return y.reshape(*y.shape[:-3], blocks * _BLOCK, y.shape[-1])[..., :count, :]
+
+
+def _products(
+    x: jax.Array, over_frames: dict[str, jax.Array], over_bands: dict[str, jax.Array], parts: str
+) -> jax.Array:
+    """`modulated` of ``x`` of shape ``(..., bands, frames)``, with zeros beyond the bands."""
+    seen_frames = over_frames["real"].shape[0]
+    frames = frame(x, frame_length=seen_frames, hop_length=1)
     waves = jnp.stack([over_frames["real"], over_frames["imag"]], axis=1).astype(x.dtype)
     # Frames first, with one product for all bands; then bands, with one matrix for each filter.
     y = jnp.einsum("...jtk,kpc->...tpcj", frames, waves, precision=_HIGHEST)
-    matrices = _band_matrices(over_bands, x.shape[-1])[..., PARTS[parts], :].astype(x.dtype)
+    matrices = _band_matrices(over_bands, x.shape[-2])[..., PARTS[parts], :].astype(x.dtype)
     y = jnp.einsum("...tpcj,pcjqf->...tqcf", y, matrices, precision=_HIGHEST)
     if parts == "magnitude":
         y = magnitude(jax.lax.complex(y[..., 0, :, :], y[..., 1, :, :]))[..., None, :, :]

@@ -203,6 +203,31 @@ def test_behind_a_mel_spectrogram():
     np.testing.assert_allclose(bucketed[:76], y, atol=1e-10)
 
 
+@pytest.mark.parametrize("frames", [32, 33, 100])
+def test_blocks_of_frames(frames):
+    """Long clips are computed block by block, forward and backward."""
+    stage = stages.STRF(**FILTERS, **SIZE, parts="magnitude")
+    params = _random(stage)
+    x = jnp.asarray(noise(2, frames, 12))
+    weights = jnp.sin(jnp.arange(frames))[:, None]
+
+    def at_once(p, x):
+        return jnp.sum(weights * stage.apply(p, x))
+
+    def by_pieces(p, x):  # of 5 frames, each a single block
+        tables, extended = stage.prepare(p), stage.extend(x)
+        return sum(
+            jnp.sum(weights[t : t + 5] * stage.transform(tables, extended[:, t : t + 29]))
+            for t in range(0, frames, 5)
+        )
+
+    found, truth = (
+        jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(params, x)
+        for loss in (at_once, by_pieces)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), found, truth)
+
+
 def test_functions_by_themselves():
     """Products of the two axes, filter by filter."""
     rng = np.random.default_rng(0)
