@@ -53,9 +53,29 @@ _LOW_A = np.array(
 _LOW_B = _LOW_A[::-1]
 _HIGH_A = _LOW_B * (-1.0) ** np.arange(10)
 _HIGH_B = _HIGH_A[::-1]
+# What is computed of one block of the input: real and imaginary part of a sample of the octave, and
+# two samples of the input of the next level, one of each tree. Beyond the first level, the trees
+# take every other sample; the division keeps the loudness.
+_FIRST = np.zeros((8, 4))
+_FIRST[:7, 0] = _FIRST[1:, 1] = _FIRST_HIGH
+_FIRST[1:6, 2] = _FIRST[2:7, 3] = _FIRST_LOW
+_NEXT = np.zeros((20, 4))
+_NEXT[1::2, 0], _NEXT[::2, 1], _NEXT[::2, 2], _NEXT[1::2, 3] = _HIGH_B, _HIGH_A, _LOW_A, _LOW_B
+_NEXT /= np.sqrt(2)
 # Smoothing of magnitudes before every other one is dropped: symmetric, of 13 taps and unit sum.
 _HALF = np.array([-9, 0, 114, -240, -247, 1520])
 _SMOOTH = np.concatenate([_HALF, [2844], _HALF[::-1]]) / 5120
+
+
+class _Level(NamedTuple):
+    """A block begins ``before`` samples before ``hop`` times its number."""
+
+    matrix: np.ndarray
+    hop: int
+    before: int
+
+
+_LEVELS = (_Level(_FIRST, 2, 3), _Level(_NEXT, 4, 8))
 
 
 class Span(NamedTuple):
@@ -152,7 +172,7 @@ def needed(
 
     Example:
       >>> needed(1, taps=5, stride=4, shifts=(0, 0), lags=(0, 0)).inputs[0]
-      Span(first=-19, last=21)
+      Span(first=-19, last=22)
     """
     halvings = stride.bit_length() - 1
     found = []
@@ -163,33 +183,24 @@ def needed(
         found.append(Span(first + shift - (taps - 1) // 2, last + shift + taps // 2))
     inputs: list[Span] = []
     for j in reversed(range(len(found))):
-        span = _input_of_octave(found[j], j, lags[j])
-        if inputs:
-            span = span.joined(_input_of_low(inputs[0], j, lags[j]))
-        inputs.insert(0, span)
+        blocks = _blocks(found[j], inputs[0] if inputs else None)
+        matrix, hop, before = _LEVELS[min(j, 1)]
+        start = -before - lags[j]
+        last = hop * blocks.last + start + len(matrix) - 1
+        inputs.insert(0, Span(hop * blocks.first + start, last))
     return Needed(tuple(inputs), tuple(found))
 
 
-def _input_of_octave(octave: Span, level: int, lag: int) -> Span:
-    if level == 0:
-        return Span(2 * octave.first - 3, 2 * octave.last + 4)
-    return Span(4 * octave.first - 8 - lag, 4 * octave.last + 11 - lag)
+def _blocks(octave: Span, low: Span | None) -> Span:
+    """The blocks of a level that give these samples of its octave and of the next level's input."""
+    return octave if low is None else octave.joined(Span(low.first // 2, low.last // 2))
 
 
-def _input_of_low(low: Span, level: int, lag: int) -> Span:
-    if level == 0:
-        return Span(low.first - 2, low.last + 2)
-    return Span(4 * (low.first // 2) - 8 - lag, 4 * (low.last // 2) + 11 - lag)
-
-
-def octaves(
-    x: jax.Array, need: Needed, *, lags: Sequence[int]
-) -> list[tuple[jax.Array, jax.Array]]:
+def octaves(x: jax.Array, need: Needed) -> list[tuple[jax.Array, jax.Array]]:
     """The real and the imaginary part of every octave, the finest first.
 
     Args:
       x: ``(..., samples)``, from ``need.inputs[0].first`` on; need: as `needed` gives it.
-      lags: as in `needed`.
 
     Returns:
       for octave ``j`` two arrays ``(..., n)``, of the samples ``need.octaves[j]``.
@@ -197,65 +208,29 @@ def octaves(
     Example:
       >>> import jax.numpy as jnp
       >>> need = needed(1, taps=1, stride=4, shifts=(0, 0), lags=(0, 0))
-      >>> [real.shape for real, _ in octaves(jnp.ones(40), need, lags=(0, 0))]
+      >>> [real.shape for real, _ in octaves(jnp.ones(44), need)]
       [(13,), (1,)]
     """
     found = []
-    for level, (span, octave, lag) in enumerate(zip(need.inputs, need.octaves, lags, strict=True)):
-        rest = need.inputs[level + 1] if level + 1 < len(lags) else None
-        found.append(_octave(x, span.first, octave, level, lag))
-        if rest is not None:
-            x = _low(x, span.first, rest, level, lag)
+    for level, octave in enumerate(need.octaves):
+        low = need.inputs[level + 1] if level + 1 < len(need.inputs) else None
+        blocks = _blocks(octave, low)
+        matrix, hop, _ = _LEVELS[min(level, 1)]
+        count = blocks.last - blocks.first + 1
+        y = _products(x[..., : hop * (count - 1) + len(matrix)], matrix, hop)
+        own = y[..., octave.first - blocks.first : octave.last - blocks.first + 1, :]
+        found.append((own[..., 0], own[..., 1]))
+        if low is not None:
+            x = y[..., 2:].reshape(*y.shape[:-2], 2 * count)
+            first = 2 * blocks.first
+            x = x[..., low.first - first : low.last - first + 1]
     return found
 
 
-def _octave(
-    x: jax.Array, first: int, octave: Span, level: int, lag: int
-) -> tuple[jax.Array, jax.Array]:
-    a, count = octave.first, octave.last - octave.first + 1
-    if level == 0:
-        starts = (2 * a - 3 - first, 2 * a - 2 - first)
-        real, imag = (_correlated(x, _FIRST_HIGH, start, count, 2) for start in starts)
-        return real, imag
-    start = 4 * a - lag - first
-    real = _correlated(x, _HIGH_B / np.sqrt(2), start - 7, count, 4, apart=2)
-    return real, _correlated(x, _HIGH_A / np.sqrt(2), start - 8, count, 4, apart=2)
-
-
-def _low(x: jax.Array, first: int, low: Span, level: int, lag: int) -> jax.Array:
-    """The input of the next level: the two trees' samples in turn."""
-    if level == 0:
-        return _correlated(x, _FIRST_LOW, low.first - 2 - first, low.last - low.first + 1, 1)
-    a, b = low.first // 2, low.last // 2
-    start, count = 4 * a - lag - first, b - a + 1
-    trees = [
-        _correlated(x, _LOW_A / np.sqrt(2), start - 8, count, 4, apart=2),
-        _correlated(x, _LOW_B / np.sqrt(2), start - 7, count, 4, apart=2),
-    ]
-    y = jnp.stack(trees, axis=-1).reshape(*x.shape[:-1], 2 * count)
-    return y[..., low.first - 2 * a : low.last - 2 * a + 1]
-
-
-def _correlated(
-    x: jax.Array,
-    weights: np.ndarray,
-    start: int,
-    count: int,
-    stride: int,
-    *,
-    apart: int = 1,
-    axis: int = -1,
-) -> jax.Array:
-    """``sum_i weights[i] x[start + stride * k + apart * i]`` for ``count`` times ``k``."""
-    total = None
-    for i, weight in enumerate(weights):
-        if weight:
-            at = start + apart * i
-            stop = at + stride * (count - 1) + 1
-            part = float(weight) * jax.lax.slice_in_dim(x, at, stop, stride, axis=axis)
-            total = part if total is None else total + part
-    assert total is not None
-    return total
+def _products(x: jax.Array, matrix: np.ndarray, hop: int) -> jax.Array:
+    """Frames of ``len(matrix)`` every ``hop`` of the last axis, times the matrix."""
+    frames = frame(x, frame_length=len(matrix), hop_length=hop)
+    return jnp.matmul(frames, jnp.asarray(matrix, x.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
 def filtered_octaves(
@@ -290,14 +265,21 @@ def filtered_octaves(
     n_frames = (x.shape[-1] - (last - first + 1)) // stride + 1
     need = needed(n_frames, **options)  # type: ignore[arg-type]
     ends = np.cumsum([0, *counts])
-    found = []
-    for j, parts in enumerate(octaves(x, need, lags=lags)):
+    y = None  # (..., channels, positions)
+    for j, parts in enumerate(octaves(x, need)):
         own = kernels[:, ends[j] : ends[j + 1]].astype(x.dtype)
         windows = frame(jnp.stack(parts), frame_length=own.shape[0], hop_length=1)
         real, imag = jnp.matmul(windows, own, precision=jax.lax.Precision.HIGHEST)
-        y = magnitude(jax.lax.complex(real, imag))
-        while y.shape[-2] > n_frames:
-            y = _correlated(y, _SMOOTH, 0, (y.shape[-2] - len(_SMOOTH)) // 2 + 1, 2, axis=-2)
-        found.append(y)
+        found = jnp.swapaxes(magnitude(jax.lax.complex(real, imag)), -1, -2)
+        # The finer octaves come down to the rate of this one and go on with it.
+        y = found if y is None else jnp.concatenate([_halved(y), found], axis=-2)
+    assert y is not None
+    while y.shape[-1] > n_frames:
+        y = _halved(y)
     # The smoothing filter has negative lobes.
-    return jax.nn.relu(jnp.concatenate(found, axis=-1))
+    return jax.nn.relu(jnp.swapaxes(y, -1, -2))
+
+
+def _halved(y: jax.Array) -> jax.Array:
+    """Every other sample of the smoothed ones that see whole ones."""
+    return _products(y, _SMOOTH[:, None], 2)[..., 0]

@@ -63,7 +63,7 @@ def test_octaves_hold_positive_frequencies_of_an_octave():
     n = np.arange(need.inputs[0].first, need.inputs[0].last + 1)
     for octave in range(4):
         tone = np.cos(2 * np.pi * 0.35 / 2**octave * n)
-        parts = octaves.octaves(jnp.asarray(tone), need, lags=stage._lags)
+        parts = octaves.octaves(jnp.asarray(tone), need)
         size = [float(jnp.sqrt(jnp.mean(re**2 + im**2))) for re, im in parts]
         assert np.argmax(size) == octave
         if octave:
