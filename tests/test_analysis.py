@@ -304,3 +304,16 @@ def test_leaf_is_that_of_the_paper():
     own = {name: params[name] for name in ("gabor", "gaussian_pool")}
     _same_as_golden("leaf/start/pooled", pooled.apply(own, x))
     np.testing.assert_allclose(frontend.frame_times(2), [80 / 16000, 240 / 16000])
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_an_even_number_of_taps(center):
+    """One more lies before the middle; cut off in frequency or in time, filters are the same."""
+    options = {**BANDS, "taps": 800, "hop_length": 4, "center": center}
+    direct, fft = (stages.Gabor(**options, method=method) for method in ("direct", "fft"))
+    a, b = direct(X), fft(X)
+    assert a.shape == b.shape == (direct.length(4000), 40)
+    np.testing.assert_allclose(a, b, atol=1e-3 * np.abs(a).max())
+    odd = stages.Gabor(**{**options, "taps": 801, "method": "direct"})
+    assert direct.middle == odd.middle == (0 if center else 400)
+    np.testing.assert_allclose(a[: len(odd(X))], odd(X), atol=1e-3 * np.abs(a).max())

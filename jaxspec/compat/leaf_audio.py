@@ -121,7 +121,7 @@ def Leaf(
 
     Gabor filters at every sample, squared magnitudes, Gaussian windows, a floor of 1e-5, PCEN.
     The default gives the published numbers, and multiplies 401 samples for every filter and sample,
-    as the original does. For use there is ``method="fft", hop_length=8``, about twenty times faster
+    as the original does. For use there is ``method="fft", hop_length=8``, some twenty times faster
     in training on a CPU: filters are not cut off after 401 samples, which LEAF does as early as 2
     deviations from their middle. The logarithms of energies then differ by 0.008 (root mean square,
     on noise; 0.05 in the lowest band).
