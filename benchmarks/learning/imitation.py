@@ -232,13 +232,17 @@ def fit(target: Target, quick: bool) -> list[dict[str, Any]]:
         start = student.init(jax.random.key(0))
         judge = jax.jit(partial(decibels, student, x=x_test, wanted=wanted_test))
         for at, rate in enumerate(rates):
-            runs = [jax.tree.map(lambda leaf: leaf[s, at], fitted) for s in range(len(SEEDS))]
+            runs = [_of_run(fitted, seed, at) for seed in range(len(SEEDS))]
             found.append({
                 "student": name, "learning_rate": rate, "steps": steps,
                 "db_start": float(judge(start)), "db_end": [float(judge(run)) for run in runs],
                 **measured(target, student, start, runs),
             })  # fmt: skip
     return found
+
+
+def _of_run(params: Any, seed: int, rate: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[seed, rate], params)
 
 
 def measured(target: Target, student: Any, start: Any, runs: list[Any]) -> dict[str, Any]:
@@ -338,6 +342,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes.set_yscale("log")
         axes.set_title(f"{name}: centres, Hz (dotted: start)", fontsize=9)
         axes.set_xlabel("target's, Hz", fontsize=8)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
         axes.tick_params(labelsize=8)
         axes.legend(frameon=False, fontsize=7)
     draw_waveforms(lower, results["waveform"])
