@@ -109,7 +109,7 @@ def test_imitation_of_other_systems(tmp_path):
 def test_other_sample_rates(tmp_path):
     """What is in Hz and seconds agrees to 1 %, what is in samples does not."""
     results, printed = _quick("rates", tmp_path)
-    assert set(results["rows"]) == {"Gabor", "STFT and bank"}
+    assert set(results["rows"]) == {"Gabor", "STFT of 512", "STFT of 640"}
     for rows in results["rows"].values():
         for row in rows:
             if row["way"] == "exact":

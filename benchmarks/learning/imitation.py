@@ -146,7 +146,7 @@ def gammatone_target() -> Target:
     ]
     # Its power is (1 + (f / b)^2)^-4 at f from the centre.
     widths = 2 * 1.019 * 24.7 * (1 + 0.00437 * centers) * np.sqrt(2**0.25 - 1)
-    return Target(partial(filtered, kernels), np.asarray, centers, widths, gabors(24), 2000)
+    return Target(partial(filtered, kernels), np.asarray, centers, widths, gabors(24), 1200)
 
 
 def constant_q_target() -> Target:
@@ -159,7 +159,7 @@ def constant_q_target() -> Target:
         np.exp(-0.5 * (n / s) ** 2 + 2j * np.pi * f / SAMPLE_RATE * n) / (np.sqrt(2 * np.pi) * s)
         for f, s in zip(centers, deviations, strict=True)
     ]
-    return Target(partial(filtered, kernels), np.asarray, centers, widths, gabors(24), 2000)
+    return Target(partial(filtered, kernels), np.asarray, centers, widths, gabors(24), 1200)
 
 
 TARGETS = {
