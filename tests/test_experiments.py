@@ -68,3 +68,54 @@ def test_robustness(tmp_path):
         if case["group"] in ours:
             assert set(case["found"].values()) == {"finite"}
     assert "| plain presets | 1/1; 1/1 |" in printed
+
+
+def test_hops_of_a_train_of_bursts(tmp_path):
+    """From nearby, growing weights find the period; nothing is compiled again on the way."""
+    results, printed = _quick("hops", tmp_path)
+    assert len(results["rows"]) == 2 * 3 * 2
+    (period,), (searched,) = results["periods"], results["searched"]
+    assert max(abs(hop - period) for hop in searched) < 0.2
+    by_weights = {name: reach[0] for name, reach in results["reach"].items()}
+    assert 0.97 < by_weights["mean"][0] < 1 < by_weights["mean"][1] < 1.03
+    assert by_weights["growing"][0] < 0.8
+    assert by_weights["growing"][1] > 1.2
+    found = [row for row in results["rows"] if row["weights"] == "growing" and row["start"] > 0.9]
+    assert len(found) == 2
+    for row in found:
+        assert max(abs(hop - period) for hop in row["hop"]) < 1
+    once = results["step_by_step"]
+    assert once["compiled"] == 1
+    assert once["hop"][1] - once["hop"][0] > 5
+    assert once["valid_frames"][0] < once["valid_frames"][1] < once["frames"]
+    assert "was compiled once" in printed
+
+
+def test_imitation_of_other_systems(tmp_path):
+    """A few steps bring every student nearer, and noise nearer to the recording."""
+    results, printed = _quick("imitation", tmp_path)
+    assert set(results["rows"]) == {"mel", "gammatone", "constant-Q"}
+    for rows in results["rows"].values():
+        for row in rows:
+            assert max(row["db_end"]) < row["db_start"]
+            assert max(row["centre_error_hz"]) < row["centre_error_hz_start"]
+            assert row["sorted"]
+    (row,) = results["waveform"]["rows"]
+    for start, end in zip(row["start"], row["end"], strict=True):
+        assert all(end[name] < start[name] for name in start)
+    assert "| Piano | 0.003 |" in printed
+
+
+def test_other_sample_rates(tmp_path):
+    """What is in Hz and seconds agrees to 1 %, what is in samples does not."""
+    results, printed = _quick("rates", tmp_path)
+    assert set(results["rows"]) == {"Gabor", "STFT of 512", "STFT of 640"}
+    for rows in results["rows"].values():
+        for row in rows:
+            if row["way"] == "exact":
+                assert max(row["largest_percent"]) < 1
+                assert max(row["centres_moved_hz"]) < 0.01
+            if row["way"] == "in samples":
+                assert min(row["mean_percent"]) > 20
+                assert min(row["centres_moved_hz"]) > 300
+    assert "48 kHz" in printed
