@@ -14,7 +14,7 @@ from jaxspec.learning import Names
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params
 from jaxspec.stages._banded import Quantity, _Banded
-from jaxspec.stages.padding import at_least
+from jaxspec.stages.padding import at_least, with_zeros
 from jaxspec.table import Table
 
 __all__ = ["GaussianPool"]
@@ -104,7 +104,33 @@ class GaussianPool(_Banded):
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         kernel = params["kernel"] if params else self.kernel({}, dtype=x.dtype)
-        count = (x.shape[-2] - self.size) // self.stride + 1
-        first = self.stride * np.arange(max(count, 0))[:, None]
-        windows = x[..., first + np.arange(self.size), :]
-        return (windows * kernel.astype(x.dtype)).sum(axis=-2)
+        return _weighted_sums(x, kernel.astype(x.dtype), stride=self.stride)
+
+
+# More blocks than that to a kernel are windows that are copied.
+_MOST_BLOCKS = 16
+
+
+def _weighted_sums(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
+    """Every ``stride``-th sum of neighbouring frames, weighted by ``(size, channels)``.
+
+    A kernel covers a few blocks of ``stride`` frames, so nothing is copied: blocks are weighted and
+    added first, and then the frames of what they add up to.
+    """
+    size = kernel.shape[0]
+    count, blocks = max((x.shape[-2] - size) // stride + 1, 0), -(-size // stride)
+    if blocks > _MOST_BLOCKS:
+        first = stride * np.arange(count)[:, None]
+        return (x[..., first + np.arange(size), :] * kernel).sum(axis=-2)
+    frames = (count + blocks - 1) * stride
+    x = with_zeros(x[..., :frames, :], max(frames - x.shape[-2], 0), axis=-2)
+    x = x.reshape(*x.shape[:-2], count + blocks - 1, stride, x.shape[-1])
+    weights = with_zeros(kernel, blocks * stride - size, axis=0).reshape(blocks, stride, -1)
+    sums = sum(
+        (x[..., i : i + count, :, :] * weights[i] for i in range(1, blocks)),
+        x[..., :count, :, :] * weights[0],
+    )
+    while sums.shape[-2] % 2 == 0:  # by halves, which a compiler finds easier than a reduction
+        half = sums.shape[-2] // 2
+        sums = sums[..., :half, :] + sums[..., half:, :]
+    return sums.sum(axis=-2)
