@@ -35,7 +35,7 @@ from jaxspec import FrontEnd, stages
 from jaxspec.stage import Stage, leaves_by_path
 
 BANDS = {"sample_rate": digits.SAMPLE_RATE, "n_bands": digits.N_BANDS}
-HOP = 8  # samples between what filters in time give
+HOP, DIRECT_HOP = 8, 16  # samples between what filters give: by FFT, by matrix products
 NOISES = 2  # of every clip
 STEPS = 400
 ROUNDS = 40  # of the timing
@@ -61,8 +61,8 @@ def families() -> list[Family]:
     leaf = stages.PCEN(gain=0.96, smoothing=0.04, eps=1e-12, learn="all", n_bands=digits.N_BANDS)
     # Without the gain of a window, filters give less: a response of 1 at the centre.
     quiet = stages.Ln(amin=4e-8, floor="add")
-    sinc = stages.Sinc(**BANDS, layout="gaps", taps=129, hop_length=HOP)
-    free = stages.FreeFilters.like(stages.Gabor(**BANDS, taps=129, hop_length=HOP))
+    sinc = stages.Sinc(**BANDS, layout="gaps", taps=129, hop_length=DIRECT_HOP)
+    free = stages.FreeFilters.like(stages.Gabor(**BANDS, taps=129, hop_length=DIRECT_HOP))
     return [
         Family("log-mel", _of_spectra("fixed", log)),
         Family("log-mel, less the clip's mean", _of_spectra("fixed", log), clip_mean=True),
@@ -86,9 +86,11 @@ def _of_spectra(bank: str, compression: Stage, spectrum: Stage | None = None) ->
 
 def _in_time(filters: Stage) -> FrontEnd:
     """Filters, their power, and its average around every 80th sample."""
+    hop = filters.reach.stride
     pool = stages.GaussianPool(
-        size=25, stride=80 // HOP, deviation=40 / HOP, learn="all", n_bands=digits.N_BANDS
-    )
+        size=2 * (100 // hop) + 1, stride=80 // hop, deviation=40 / hop, learn="all",
+        n_bands=digits.N_BANDS,
+    )  # fmt: skip
     return FrontEnd(filters, stages.Power(), pool)
 
 
