@@ -1,6 +1,6 @@
 """Run all experiments of learnable front-ends, one after the other, and write the page.
 
-    python benchmarks/learning/run.py            # about 35 minutes on two quiet cores
+    python benchmarks/learning/run.py            # about 50 minutes on two quiet cores
     python benchmarks/learning/run.py --report   # tables and pictures of the results that are there
 
 Options are passed on to every experiment; each one is a command of its own, too.
@@ -12,7 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXPERIMENTS = ("recovery", "window_length", "tones", "digits", "starts", "robustness", "cost")
+EXPERIMENTS = (
+    "recovery", "window_length", "tones", "digits", "families", "starts", "robustness", "cost",
+    "analyses",
+)  # fmt: skip
 
 
 def main() -> None:
