@@ -83,6 +83,9 @@ from jaxspec.features import mel_spectrogram as mel_spectrogram
 from jaxspec.features import mfcc as mfcc
 from jaxspec.features import spectrogram as spectrogram
 
+# Modulations.
+from jaxspec.modulation import random_modulations as random_modulations
+
 # Front-ends.
 from jaxspec.bucketing import apply_bucketed as apply_bucketed
 from jaxspec.bucketing import bucket_length as bucket_length

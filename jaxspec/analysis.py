@@ -4,7 +4,7 @@ A filter is an envelope that is symmetric about its middle, times a wave: at fra
 
     X[t, k] = sum_n x[t * hop + n] envelope_k[n] exp(-2 pi i f_k n / sample_rate)
 
-for ``n`` from ``-(taps // 2)`` to ``taps // 2``; phases count from the middle of the frame.
+for ``n`` from ``-(taps // 2)`` on; phases count from the middle of the frame.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def gaussian_envelope(deviation: jax.Array, *, taps: int) -> jax.Array:
 
     Args:
       deviation: standard deviations in samples, ``(n_bands,)``, above 0.
-      taps: odd.
+      taps: how many; the middle is at ``taps // 2``.
 
     Example:
       >>> import jax.numpy as jnp
@@ -156,7 +156,7 @@ def filtered_by_fft(
     Args:
       x: ``(..., samples)``, with the samples that the first and the last frame see.
       frequency: centres in radians per sample, ``(n_bands,)``; deviation: in samples.
-      taps: samples in a frame, odd, so many that the Gaussians have ended.
+      taps: samples in a frame, so many that the Gaussians have ended.
       hop_length: samples from frame to frame.
 
     Returns:

@@ -178,6 +178,25 @@ def _filter_examples():
     ]  # fmt: skip
 
 
+def _pooling_examples():
+    rng = np.random.default_rng(1)
+    return [
+        stages.GaussianPool(size=5, stride=2, deviation=1.5, edges="whole"),
+        stages.GaussianPool(size=3, stride=2, deviation=1.5, edges="whole", offset=4),
+        stages.FreePool(size=5, stride=2, weights=[0.2, 0.5, 1, 0.6, 0.3]),
+        stages.FreePool(size=4, stride=3, weights=rng.random((4, 6)), offset=1),
+        stages.FreePool(size=6, weights="boxcar", n_bands=6, edges="whole"),
+        stages.FreePool(size=5, weights=rng.random((5, 6)), learn=()),
+        stages.MaxPool(size=3, stride=3, edges="whole"),
+        stages.MaxPool(size=4, stride=2),
+        stages.MaxPool(size=3, stride=2, offset=2),
+        stages.Decimate(stride=3),
+        stages.Decimate(stride=2, offset=3),
+        stages.ExponentialSmoothing(smoothing=0.2),
+        stages.ExponentialSmoothing(smoothing=0.3, start="zeros", learn="all", n_bands=6),
+    ]
+
+
 def _free_filter_examples():
     free, gammatone = stages.FreeFilters, stages.Gammatone
     rng = np.random.default_rng(0)
@@ -210,6 +229,36 @@ def _free_filter_examples():
     ]  # fmt: skip
 
 
+def _strf_examples():
+    filters = {"rates": [0.1, -0.23], "scales": [0.05, 0.3], "frame_deviations": 1.5}
+    filters["band_deviations"] = [1.0, 2.0]
+    return [
+        stages.STRF(**filters, frames_seen=5, bands_seen=3),
+        stages.STRF(**filters, frames_seen=9, bands_seen=5, parts="magnitude", learn="rates"),
+        stages.STRF(**filters, frames_seen=7, bands_seen=3, parts="imag", learn=()),
+        stages.STRF(**filters, frames_seen=7, bands_seen=5, form="published"),
+        stages.STRF(
+            rates=0.2, scales=0.1, frame_deviations=[2.0, -1.0, 1.0], band_deviations=2.0,
+            frames_seen=6, bands_seen=4, parts="both", form="published",
+        ),
+    ]  # fmt: skip
+
+
+def _octave_examples():
+    octave = stages.OctaveFilters
+    filters = np.random.default_rng(0).standard_normal((5, 6))
+    return [
+        octave(n_octaves=2, filters_per_octave=3, taps=4),
+        octave(n_octaves=3, filters_per_octave=(1, 3, 2), taps=5, filters=filters),
+        octave(n_octaves=2, filters_per_octave=3, taps=5, filters=filters, learn=(), stride=8),
+        octave(
+            n_octaves=3, filters_per_octave=2, taps=3, align="octaves", n_samples=10,
+            pad_mode="edge",
+        ),
+        octave(n_octaves=1, filters_per_octave=1, taps=2, pad_mode="wrap"),
+    ]  # fmt: skip
+
+
 def _examples():
     bank, stft = stages.Filterbank, stages.STFT
     return [
@@ -224,6 +273,9 @@ def _examples():
         *_learned_spectrum_examples(),
         *_filter_examples(),
         *_free_filter_examples(),
+        *_pooling_examples(),
+        *_strf_examples(),
+        *_octave_examples(),
         stages.Power(),
         stages.Power(exponent=0.3),
         bank(**BANK),
@@ -575,11 +627,15 @@ def test_kind_of_reach(stage):
         stages.PreEmphasis, stages.STFT, stages.AdaptiveSTFT, stages.BasisSTFT, stages.Deltas,
         stages.Pad, stages.Trim, stages.Frame, stages.Splice, stages.Stack, stages.ZeroFrames,
         stages.PCEN, stages.Gabor, stages.Sinc, stages.GaussianPool, stages.FreeFilters,
-        stages.Gammatone,
+        stages.Gammatone, stages.FreePool, stages.MaxPool, stages.Decimate,
+        stages.STRF, stages.OctaveFilters,
     )  # fmt: skip
     if isinstance(stage, stages.Beside):
         assert kind == ("neighbours" if stage.takes == "waveform" else "frame")
-    elif isinstance(stage, stages.PCAN | FrontEnd) or getattr(stage, "taps", 0) is None:
+    elif (
+        isinstance(stage, stages.PCAN | FrontEnd | stages.ExponentialSmoothing)
+        or getattr(stage, "taps", 0) is None
+    ):
         assert kind == "past"
     elif (isinstance(stage, neighbours) and not stage.reach.clip) or (
         isinstance(stage, stages.DropFrames) and stage.first
@@ -648,6 +704,10 @@ def test_every_field_changes_the_output_or_raises(stage):
         "profile": jaxspec.Table(np.linspace(-0.1, 0.2, 16)), "partner": "hilbert",
         "real": jaxspec.Table(np.ones((21, 6))), "imag": jaxspec.Table(np.ones((21, 6))),
         "phases": 2, "direction": "reversed",
+        "rates": 0.15, "scales": -0.15,
+        "frame_deviations": 1.7, "band_deviations": 1.6, "frames_seen": 11, "bands_seen": 7,
+        "n_octaves": 2,
+        "filters_per_octave": 2, "align": "frames", "filters": jaxspec.Table(np.ones((5, 6))),
     }  # fmt: skip
     own = {
         stages.Affine: {"scale": 3.0}, stages.Log1p: {"scale": 3.0},
@@ -657,7 +717,12 @@ def test_every_field_changes_the_output_or_raises(stage):
         stages.Filterbank: {"exponent": 4.0}, stages.Gabor: {"taps": 33},
         stages.Sinc: {"taps": 33}, stages.FreeFilters: {"taps": 19},
         stages.Gammatone: {"order": 3, "norm": "energy", "taps": 44},
-        stages.GaussianPool: {"deviation": 1.7, "offset": 2, "size": 3},
+        stages.GaussianPool: {"deviation": 1.7, "offset": 5, "size": 7, "stride": 4},
+        stages.FreePool: {"weights": "hamming", "offset": 5, "size": 7, "stride": 4},
+        stages.MaxPool: {"edges": "shorter", "offset": 5, "size": 5, "stride": 4},
+        stages.Decimate: {"offset": 2},
+        stages.STRF: {"form": "published"},
+        stages.OctaveFilters: {"taps": 6, "stride": 16},
     }  # fmt: skip
     second = {
         "first": "zero", "scale": "bark", "shape": "triangle", "domain": "hz", "floor": "clamp",
@@ -668,7 +733,9 @@ def test_every_field_changes_the_output_or_raises(stage):
         "parts": "both", "over": "time", "deviation": True, "ddof": 0,
         "eps_in": "deviation", "rest": "drop", "frame_length": 30, "over_time": "none",
         "sampling": "point", "n_knots": 9, "partner": "reversed", "direction": "causal",
-        "phases": 3,
+        "phases": 3, "stride": 5, "offset": 6, "size": 9,
+        "n_octaves": 1, "filters_per_octave": 3,
+        "align": "octaves",
     }  # fmt: skip
     x, params = _input(stage), _params(stage)
     y = stage.apply(params, x)
@@ -680,6 +747,8 @@ def test_every_field_changes_the_output_or_raises(stage):
             isinstance(stage, stages.FitFrames) and stage.n_frames < 14
         ):
             continue  # has an effect on shorter clips: tested with them
+        if name == "edges" and getattr(stage, "offset", 0) > 0:
+            continue  # first windows lie within the clip; the last ones may or may not
         value = own.get(type(stage), other).get(name, other.get(name))
         if isinstance(stage, stages.DCT) and name == "norm":
             value = None if stage.norm else "ortho"

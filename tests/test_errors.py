@@ -28,6 +28,11 @@ def _adaptive_hop(**options):
     return stages.AdaptiveHopSTFT(**{"win_length": 300, "min_hop": 80, **STFT, **options})
 
 
+def _strf(**options):
+    start = {"rates": 0.1, "scales": 0.1, "frame_deviations": 2.0, "band_deviations": 2.0}
+    return stages.STRF(**start | options)
+
+
 def _spectrum(frames=3, bins=201):
     return jnp.ones((frames, bins), jnp.complex64)
 
@@ -286,6 +291,27 @@ CASES = {
                           lambda: stages.Filterbank(
                               n_bands=4, layout="gaps", learn="range", f_min=50, f_max=7000,
                               scale="octave", limits=(0, 8000), **BANK)),
+    "strf even": (ValueError, "frames_seen must be odd, so that there is a middle, got "
+                  "frames_seen=20", lambda: _strf(frames_seen=20)),
+    "strf one band": (ValueError, "bands_seen must be an int >= 2, got bands_seen=1",
+                      lambda: _strf(bands_seen=1)),
+    "strf parts": (ValueError, "parts must be one of 'real', 'imag', 'both', 'magnitude'",
+                   lambda: _strf(parts="abs")),
+    "strf form": (ValueError, "form must be one of 'exact', 'published'; got form='paper'",
+                  lambda: _strf(form="paper")),
+    "strf rate": (ValueError, "rates must be <= 0.5, got rates=0.6", lambda: _strf(rates=0.6)),
+    "strf rate at the end": (ValueError, "rates must lie strictly between -0.5 and 0.5 to be "
+                             "learned, got rates=-0.5", lambda: _strf(rates=[-0.5, 0.1])),
+    "strf narrow": (ValueError, r"band_deviations must be >= 0.1, .*=0.05 \(to be learned\)",
+                    lambda: _strf(band_deviations=0.05)),
+    "strf negative": (ValueError, "frame_deviations must be >= 0.01, got frame_deviations=-2",
+                      lambda: _strf(frame_deviations=-2, learn="rates")),
+    "strf lengths": (ValueError, "must be numbers or hold one for every filter, got rates 2, "
+                     "scales 3", lambda: _strf(rates=[0.1, 0.2], scales=[0.1, 0.2, 0.3])),
+    "strf learn": (ValueError, "learn must be 'all' or name parameters among .*learn='gamma'",
+                   lambda: _strf(learn="gamma")),
+    "random modulations": (ValueError, "n_filters must be an int >= 1, got n_filters=0",
+                           lambda: jaxspec.random_modulations(jax.random.key(0), 0)),
     "random range": (ValueError, "f_min must be < f_max", lambda: jaxspec.random_edges(
         jax.random.key(0), 4, f_min=100, f_max=50)),
     "matrix sampling": (ValueError, "sampling has no effect on a matrix of your own",
@@ -490,6 +516,22 @@ CASES = {
                                   lambda: stages.Beside(branches=[
                                       stages.Deltas(), stages.DropFrames(last=1)])(
                                           jnp.ones((9, 2)))),
+    "pool offset": (ValueError, "offset must be an int >= 2",
+                    lambda: stages.MaxPool(size=5, edges="whole", offset=1)),
+    "pool edges": (ValueError, "edges must be one of 'shorter', 'whole'",
+                   lambda: stages.MaxPool(size=5, edges="zeros")),
+    "pool weights": (ValueError, r"weights must have shape \(size,\) or \(size, channels\)",
+                     lambda: stages.FreePool(size=5, weights=np.ones(4))),
+    "pool bands": (ValueError, "n_bands must be that of weights",
+                   lambda: stages.FreePool(size=5, weights=np.ones((5, 2)), n_bands=3)),
+    "pool channels": (ValueError, "the number of channels must be n_bands",
+                      lambda: stages.FreePool(size=5, n_bands=3, learn="all").apply(
+                          {"weights": jnp.zeros((5, 3))}, jnp.ones((9, 2)))),
+    "pool bands of fixed": (ValueError, "n_bands has no effect on fixed weights",
+                            lambda: stages.FreePool(size=5, n_bands=3, learn=())),
+    "decimate": (ValueError, "stride must be", lambda: stages.Decimate(stride=0)),
+    "smoothing stage": (ValueError, "smoothing must be > 0",
+                        lambda: stages.ExponentialSmoothing(smoothing=0)),
     "free start": (ValueError, "the start must be given for real and imag",
                    lambda: stages.FreeFilters(n_bands=2, taps=3, real=np.ones((3, 2)))),
     "free shape": (ValueError, r"real must have shape \(taps, n_bands\) = \(3, 2\)",

@@ -192,7 +192,8 @@ def test_every_public_function_of_a_signal_is_listed():
         "check_nola", "dct_matrix", "erb_bandwidth", "erb_to_hz", "fft_frequencies", "filterbank",
         "frame_times", "hz_to_bark", "hz_to_erb", "hz_to_mel", "hz_to_octave", "hz_to_scale",
         "lifter_weights", "mel_filterbank", "mel_to_hz", "merge", "num_frames", "octave_to_hz",
-        "parametrize", "pcm_to_float", "presets", "random_edges", "samples_for_frames",
+        "parametrize", "pcm_to_float", "presets", "random_edges", "random_modulations",
+        "samples_for_frames",
         "scale_to_hz", "smoothing_for_time_constant", "split", "stage_from_dict", "stage_types",
         "stages", "window",
     }  # fmt: skip

@@ -140,6 +140,7 @@ WITHOUT_DATA = {
     "mel_filterbank",
     "merge",
     "random_edges",
+    "random_modulations",
     "samples_for_frames",
     "smoothing_for_time_constant",
     "split",

@@ -1,4 +1,4 @@
-"""Trainable mel bands of speechbrain 1.1 as functions that return stages.
+"""Trainable mel bands, and the LEAF, of speechbrain 1.1 as functions that return stages.
 
 ``speechbrain.lobes.features.Fbank(requires_grad=True)(x)`` becomes
 ``compat.speechbrain.Fbank(requires_grad=True).apply(params, x)``, with ``params = ….init(key)``.
@@ -19,15 +19,31 @@ centres cross, and a band that passes 0 turns its triangle inside out.
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.compat._arguments import refuse_changed
+from jaxspec.compat._gabor import (
+    PCEN_START,
+    Z,
+    apart,
+    check_filters,
+    counted_start,
+    floored_pcen,
+    in_samples,
+    mel_edges,
+    per_filter,
+    pooled_gabor,
+    triangles,
+)
 from jaxspec.filterbanks import band_edges, check_band_range
 from jaxspec.frontend import FrontEnd
-from jaxspec.stages import STFT, AmplitudeToDb, Power, PowerToDb
+from jaxspec.stages import STFT, Affine, AmplitudeToDb, Clip, Power, PowerToDb
 from jaxspec.stages import Filterbank as _Filterbank
 
-__all__ = ["Fbank", "Filterbank"]
+__all__ = ["Fbank", "Filterbank", "Leaf"]
 
 # Shapes, and widths at half height over speechbrain's band.
 SHAPES = {
@@ -173,6 +189,135 @@ def Fbank(
         freeze=not requires_grad,
     )
     return FrontEnd(*hamming_frames(sample_rate, n_fft, win_length, hop_length), bands)
+
+
+def Leaf(
+    out_channels: int,
+    window_len: float = 25.0,
+    window_stride: float = 10.0,
+    sample_rate: int = 16000,
+    input_shape: Any = None,
+    in_channels: int | None = None,
+    min_freq: float = 60.0,
+    max_freq: float | None = None,
+    use_pcen: bool = True,
+    learnable_pcen: bool = True,
+    use_legacy_complex: bool = False,
+    skip_transpose: bool = False,
+    n_fft: int = 512,
+    *,
+    kernel: Any = None,
+    pool: Any = 0.4,
+    bias: float = 1.0,
+    alpha: Any = 0.96,
+    delta: Any = 2.0,
+    root: Any = 2.0,
+    smooth_coef: Any = 0.04,
+    method: str = "direct",
+    hop_length: int = 1,
+) -> FrontEnd:
+    """``speechbrain.lobes.features.Leaf`` as a front-end: waveform to ``out_channels`` bands.
+
+    It differs from LEAF as published (`jaxspec.compat.leaf_audio.Leaf`): frames have their
+    middle at multiples of the stride, not 80 samples later; the mel triangles whose bins are
+    counted for the start are linear in Hz and reach up to half the rate; and a number is added to
+    the energies, which at its start of 1 leaves little of them: 12 bands of speech then lie between
+    0.23 and 0.42. LEAF has none, so that it is hardly meant; ``bias=0`` leaves it out.
+
+    Args:
+      out_channels: number of filters.
+      window_len, window_stride: milliseconds; the window, one sample longer than that, must have an
+        odd number of samples.
+      sample_rate: Hz.
+      input_shape, use_legacy_complex, skip_transpose: to be left out.
+      in_channels: to be left out, or 1.
+      min_freq, max_freq: Hz, of the filters at the start; default of the latter half the rate.
+      use_pcen: else energies of at least 1e-5.
+      learnable_pcen: whether ``gain``, ``bias``, ``power`` and ``smoothing`` are learned.
+      n_fft: whose bins are counted for the start, an even number.
+      kernel: ``(out_channels, 2)``, the filters at the start, as those of ``complex_conv``:
+        increasing centres in radians per sample, and deviations in samples.
+      pool: the deviations of the windows over half their length.
+      bias: added to the energies, learned there, fixed here.
+      alpha, delta, root, smooth_coef: of PCEN, as in `jaxspec.compat.leaf_audio.Leaf`.
+      method, hop_length: as there; ``method="fft", hop_length=8`` is for use.
+
+    Raises:
+      ValueError: for an argument that has no counterpart or no effect.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jaxspec.compat import speechbrain
+      >>> leaf = speechbrain.Leaf(12)
+      >>> params = leaf.init(jax.random.key(0))
+      >>> leaf.apply(params, jnp.ones((2, 8000))).shape
+      (2, 50, 12)
+    """
+    unused: list[tuple[str, Any, Any, str]] = [
+        ("input_shape", input_shape, None, "any number of axes may stand in front"),
+        ("use_legacy_complex", use_legacy_complex, False, "numbers are real or complex as fits"),
+        ("skip_transpose", skip_transpose, False, "the layout is (..., frames, channels)"),
+    ]
+    if in_channels not in (None, 1):
+        raise ValueError(f"in_channels must be None or 1, got in_channels={in_channels}")
+    check_choice("use_pcen", use_pcen, (True, False))
+    check_choice("learnable_pcen", learnable_pcen, (True, False))
+    n = check_positive_int("out_channels", out_channels)
+    sample_rate, taps, stride = in_samples(sample_rate, window_len, window_stride)
+    if kernel is None:
+        mu, sigma = _leaf_start(n, min_freq, max_freq, sample_rate, n_fft)
+    else:
+        instead = "it has no effect with a kernel"
+        unused += [
+            ("min_freq", min_freq, 60.0, instead),
+            ("max_freq", max_freq, None, instead),
+            ("n_fft", n_fft, 512, instead),
+        ]
+        if np.shape(kernel) != (n, 2):
+            raise ValueError(f"kernel must have shape ({n}, 2), got {np.shape(kernel)}")
+        own = np.asarray(kernel, np.float64)
+        mu, sigma = check_filters(own[:, 0], own[:, 1], n, ("kernel[:, 0]", "kernel[:, 1]"))
+    energies = pooled_gabor(
+        mu,
+        np.clip(sigma, 4 * Z, taps * Z),
+        per_filter("pool", pool, n),
+        sample_rate=sample_rate,
+        taps=taps,
+        stride=stride,
+        offset=0,
+        learn_filters=True,
+        learn_pooling=True,
+        method=method,
+        hop_length=hop_length,
+    )
+    bias = check_number("bias", bias)
+    level = [Affine(offset=bias)] if bias else []
+    quantities = {"alpha": alpha, "delta": delta, "root": root, "smooth_coef": smooth_coef}
+    if use_pcen:
+        last = floored_pcen(n, learned=learnable_pcen, flag="learnable_pcen", **quantities)
+    else:
+        last = [Clip(low=1e-5)]
+        instead = "it has no effect with use_pcen=False"
+        unused += [(name, value, PCEN_START[name], instead) for name, value in quantities.items()]
+        unused.append(("learnable_pcen", learnable_pcen, True, instead))
+    for name, value, default, instead in unused:
+        refuse_changed(name, value, default, instead=instead)
+    return FrontEnd(*energies, *level, *last)
+
+
+def _leaf_start(
+    n: int, min_freq: float, max_freq: float | None, sample_rate: int, n_fft: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first filters: bins counted of torchaudio's mel bands."""
+    for name, value in (("n_fft", n_fft), ("sample_rate", sample_rate)):
+        if check_positive_int(name, value, minimum=2) % 2:
+            raise ValueError(f"{name} must be even, so that half the rate is a bin, got {value}")
+    max_freq = sample_rate / 2 if max_freq is None else max_freq
+    names = ("min_freq", "max_freq")
+    edges = mel_edges(n, min_freq, max_freq, sample_rate=sample_rate, names=names)
+    bank = triangles(edges, np.linspace(0, sample_rate / 2, n_fft // 2 + 1))
+    mu, sigma = counted_start(bank, n_fft)
+    return apart(mu, n_fft), sigma
 
 
 def hamming_frames(

@@ -43,6 +43,7 @@ from jaxspec.stages.learned_compression import LogOffset as LogOffset
 from jaxspec.stages.learned_compression import LogPowerBlend as LogPowerBlend
 from jaxspec.stages.learned_compression import LogTBN as LogTBN
 from jaxspec.stages.learned_compression import Root as Root
+from jaxspec.stages.octaves import OctaveFilters as OctaveFilters
 from jaxspec.stages.padding import FitLength as FitLength
 from jaxspec.stages.padding import MaskPadding as MaskPadding
 from jaxspec.stages.padding import Pad as Pad
@@ -50,9 +51,14 @@ from jaxspec.stages.padding import PadAt as PadAt
 from jaxspec.stages.padding import PadToMultiple as PadToMultiple
 from jaxspec.stages.padding import Repeat as Repeat
 from jaxspec.stages.padding import Trim as Trim
+from jaxspec.stages.pooling import Decimate as Decimate
+from jaxspec.stages.pooling import ExponentialSmoothing as ExponentialSmoothing
+from jaxspec.stages.pooling import FreePool as FreePool
 from jaxspec.stages.pooling import GaussianPool as GaussianPool
+from jaxspec.stages.pooling import MaxPool as MaxPool
 from jaxspec.stages.spectrum import STFT as STFT
 from jaxspec.stages.spectrum import Power as Power
+from jaxspec.stages.strf import STRF as STRF
 from jaxspec.stages.values import Abs as Abs
 from jaxspec.stages.values import Affine as Affine
 from jaxspec.stages.values import Clip as Clip
@@ -72,6 +78,7 @@ __all__ = [
     "PCEN",
     "RFFT",
     "STFT",
+    "STRF",
     "Abs",
     "AdaptiveHopSTFT",
     "AdaptiveSTFT",
@@ -81,9 +88,11 @@ __all__ = [
     "Beside",
     "Channels",
     "Clip",
+    "Decimate",
     "Deltas",
     "DropFrames",
     "DynamicRange",
+    "ExponentialSmoothing",
     "Filterbank",
     "FitFrames",
     "FitLength",
@@ -91,6 +100,7 @@ __all__ = [
     "Frame",
     "FramePreEmphasis",
     "FreeFilters",
+    "FreePool",
     "Gabor",
     "Gammatone",
     "GaussianPool",
@@ -104,7 +114,9 @@ __all__ = [
     "LogPowerBlend",
     "LogTBN",
     "MaskPadding",
+    "MaxPool",
     "Normalize",
+    "OctaveFilters",
     "Pad",
     "PadAt",
     "PadFrames",

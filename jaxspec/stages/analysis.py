@@ -76,7 +76,8 @@ class Gabor(_Filters):
     Args:
       sample_rate, n_bands, f_min, f_max, scale, layout, learn, points, bandwidths, n_knots, limits:
         as in `Filterbank`, with the layouts fixed, scale, warp and gaps, without ``gains``.
-      taps: samples in a frame, odd: where the Gaussians end. They have a standard deviation of
+      taps: samples in a frame: where the Gaussians end; of an even number one more lies before the
+        middle than behind. They have a standard deviation of
         ``sqrt(ln 2) / pi * sample_rate / width`` samples for a width in Hz.
       hop_length: samples from frame to frame. 1 is the signal's own rate; a smoothing stage such as
         `GaussianPool` needs fewer.
@@ -88,7 +89,7 @@ class Gabor(_Filters):
         products with the kernels, which cost ``taps`` for every number.
 
     Raises:
-      ValueError: as `Filterbank`, and for an even number of taps.
+      ValueError: as `Filterbank`.
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxspec
@@ -115,6 +116,9 @@ class Gabor(_Filters):
     def least_piece(self) -> int:
         """Samples that are worth a Fourier transform of their own, see `jaxspec.pieces`."""
         return _LEAST_PIECE * self.taps if self.method == "fft" else 0
+
+    def _check_odd(self) -> None:
+        """Nothing: no sample of a Gaussian must mirror another."""
 
     def deviations(self, params: Params, *, dtype: Any = jnp.float32) -> jax.Array:
         """The standard deviation of every filter in samples ``(n_bands,)``."""
