@@ -170,23 +170,37 @@ def filtered_by_fft(
     frames = (x.shape[-1] - taps) // hop_length + 1
     before = -half % hop_length  # so that middles of frames are multiples of the hop
     kept = next_fast_len(-(-(x.shape[-1] + before) // hop_length))
-    size = kept * hop_length
-    spectrum = jnp.fft.rfft(jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, 0)]), size)
-
-    unit = 2 * np.pi / size
-    first = jnp.round(jax.lax.stop_gradient(frequency) / unit).astype(jnp.int32) - kept // 2
-    # Bin k lands at k modulo the kept number, as when every hop-th sample is taken.
-    place = jnp.arange(kept, dtype=jnp.int32)
-    bins = first[:, None] + (place - first[:, None]) % kept
-    response = jnp.exp(
-        -0.5 * (deviation[:, None] * (unit * bins.astype(x.dtype) - frequency[:, None])) ** 2
-    )
-    # Beyond 0 and half the sample rate stands the conjugate.
-    beyond = bins > size // 2
-    index = jnp.where(beyond, size - bins, jnp.abs(bins))
-    sign = jnp.where(beyond | (bins < 0), -1, 1).astype(x.dtype)
-    real = spectrum.real[..., index] * response
-    imag = spectrum.imag[..., index] * (sign * response)
-    y = jnp.fft.ifft(jax.lax.complex(real, imag)) / hop_length
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, 0)])
+    near = _near_centres(x, frequency, deviation, kept=kept, size=kept * hop_length)
+    y = jnp.fft.ifft(near)
     start = (half + before) // hop_length
     return jnp.swapaxes(y[..., start : start + frames], -1, -2)
+
+
+def _near_centres(
+    x: jax.Array, frequency: jax.Array, deviation: jax.Array, *, kept: int, size: int
+) -> jax.Array:
+    """Filtered spectra, the ``kept`` bins around every centre: ``(..., n_bands, kept)``.
+
+    Bin ``k`` lands at ``k`` modulo ``kept``, as when every ``size // kept``-th sample is taken. So
+    the kept bins are the ends of one row of the spectrum and the beginning of the next, if rows
+    are ``kept`` bins long, and whole rows are copied instead of bins.
+    """
+    unit = 2 * np.pi / size
+    rows, place = size // kept, jnp.arange(kept, dtype=jnp.int32)
+    first = jnp.round(jax.lax.stop_gradient(frequency) / unit).astype(jnp.int32) - kept // 2
+    row = first // kept
+    wrapped = place < (first - row * kept)[:, None]
+    bins = row[:, None] * kept + place + jnp.where(wrapped, kept, 0)
+    away = unit * bins.astype(x.dtype) - frequency[:, None]
+    response = jnp.exp(-0.5 * (deviation[:, None] * away) ** 2) * (kept / size)
+    spectrum = _whole_spectrum(x, size).reshape(*x.shape[:-1], rows, kept)
+    return response * jnp.where(
+        wrapped, spectrum[..., (row + 1) % rows, :], spectrum[..., row % rows, :]
+    )
+
+
+def _whole_spectrum(x: jax.Array, size: int) -> jax.Array:
+    """The Fourier transform of a real signal, conjugate half included: ``(..., size)``."""
+    half = jnp.fft.rfft(x, size)
+    return jnp.concatenate([half, half[..., 1 : size - size // 2][..., ::-1].conj()], axis=-1)

@@ -58,6 +58,14 @@ class Chain:
             stride *= stage.reach.stride
         return middle
 
+    @property
+    def least_piece(self) -> int:
+        """Samples that a piece should have at least, or its overlap with the next costs too much.
+
+        Of stages that transform a piece as a whole; others cost as much for every frame anyway.
+        """
+        return max(map(_least_piece, self.stages))
+
     def length(self, n: Any) -> Any:
         """How many frames a clip of ``n`` samples has, which may be a traced number."""
         for stage in self.stages:
@@ -76,6 +84,12 @@ class Chain:
         for name, stage in zip(self.names, self.stages, strict=True):
             x = stage.advance(prepared.get(name, {}), None, x)[1]
         return x
+
+
+def _least_piece(stage: Any) -> int:
+    """`Chain.least_piece` of one stage, or of those that it is made of."""
+    inner = (*getattr(stage, "branches", ()), *getattr(stage, "stages", ()))
+    return max((getattr(stage, "least_piece", 0), *map(_least_piece, inner)))
 
 
 class Plan(NamedTuple):
@@ -110,6 +124,7 @@ class Plan(NamedTuple):
         together = _CPU_TILES_IN_A_TURN if platform == "cpu" else 1
         if tile_frames is None:
             wanted = (_CPU_TILE if platform == "cpu" else _OTHER_TILE) / (width * clips)
+            wanted = max(wanted, chain.least_piece / reach.stride)
         else:
             wanted = tile_frames / clips
         tiles = min(round(inner / wanted), inner)

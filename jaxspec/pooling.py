@@ -40,8 +40,16 @@ def weighted_windows(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Arr
     blocks = x.reshape(*batch, count + terms - 1, stride, channels)
     kernel = jnp.pad(kernel, [(0, terms * stride - size), (0, 0)])
     kernel = kernel.reshape(terms, stride, kernel.shape[-1])
-    parts = [(blocks[..., i : i + count, :, :] * kernel[i]).sum(axis=-2) for i in range(terms)]
-    return sum(parts[1:], parts[0])
+    parts = [blocks[..., i : i + count, :, :] * kernel[i] for i in range(terms)]
+    return _sum_by_halves(sum(parts[1:], parts[0]))
+
+
+def _sum_by_halves(x: jax.Array) -> jax.Array:
+    """``x.sum(axis=-2)``, several times as fast on a CPU as a reduction over that axis."""
+    while x.shape[-2] % 2 == 0:
+        half = x.shape[-2] // 2
+        x = x[..., :half, :] + x[..., half:, :]
+    return x.sum(axis=-2)
 
 
 def largest_of_windows(x: jax.Array, *, size: int, stride: int) -> jax.Array:

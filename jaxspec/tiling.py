@@ -354,6 +354,10 @@ class _Mapped:
     def edge_reach(self) -> int:
         return self.chain.edge_reach
 
+    @property
+    def least_piece(self) -> int:
+        return self.chain.least_piece
+
     def length(self, n: int) -> int:
         return self.chain.length(n)
 

@@ -31,6 +31,8 @@ def _adaptive_hop(**options):
 def _strf(**options):
     start = {"rates": 0.1, "scales": 0.1, "frame_deviations": 2.0, "band_deviations": 2.0}
     return stages.STRF(**start | options)
+
+
 def _octaves(**options):
     return stages.OctaveFilters(**{"n_octaves": 4, "filters_per_octave": 2, "taps": 6, **options})
 

@@ -295,3 +295,53 @@ def test_the_verdict_says_what_the_numbers_say(train_classifier):
     assert said([0.5, 0.5, 0.5], [0.6, 0.7, 0.5]).endswith("2 of 3 fold(s): no consistent gain.")
     assert said([0.5, 0.5, 0.5], [0.6, 0.7, 0.8]).endswith("3 of 3 fold(s): a gain in every fold.")
     assert "-0.100" in said([0.5], [0.4])
+
+
+# A front-end for each clip.
+
+
+@pytest.fixture
+def adaptive(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module("adaptive_frontend")
+
+
+@pytest.mark.exhaustive
+def test_a_front_end_for_each_clip(adaptive, capsys):
+    accuracy = adaptive.main(["--quick"])
+    assert list(accuracy) == ["fixed", "learned", "adaptive"]
+    assert all(len(values) == 1 and values[0] > 0.12 for values in accuracy.values())
+    printed = capsys.readouterr().out
+    assert "562 recordings of 10 labels" in printed
+    assert "adaptive " in printed
+
+
+@pytest.mark.parametrize("learn", [("pcen",), ("pcen", "warp", "window")])
+def test_the_controller_starts_at_the_fixed_front_end(adaptive, learn):
+    """And then gives every clip parameters of its own, through which gradients reach it."""
+    frontend = adaptive.make_frontend(8000, learn)
+    model = adaptive.Controller(frontend, 8000)
+    x = jax.random.normal(jax.random.key(0), (3, 2000)) * np.array([[0.01], [0.1], [1.0]])
+    variables = model.init(jax.random.key(1), x)
+    apply = jax.vmap(frontend.apply)
+    shapes = jax.tree.map(lambda leaf: (3, *leaf.shape), frontend.param_shapes())
+    params = model.apply(variables, x)
+    assert jax.tree.map(np.shape, params) == shapes
+    fixed = frontend.apply(frontend.init(jax.random.key(0)), x)
+    np.testing.assert_allclose(apply(params, x), fixed, rtol=1e-5, atol=1e-6)
+
+    def loss(variables):
+        return apply(model.apply(variables, x), x).mean()
+
+    gradient = jax.grad(loss)(variables)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    moved = jax.tree.map(lambda leaf, slope: leaf - 0.1 * np.sign(slope), variables, gradient)
+    own = jax.tree.leaves(model.apply(moved, x))
+    assert all(abs(leaf[0] - leaf[2]).max() > 1e-4 for leaf in own)
+
+
+def test_degraded_clips_have_their_noise_and_level(adaptive):
+    x = np.sin(np.arange(4000))[None] * np.ones((500, 1), np.float32)
+    powers = 10 * np.log10(np.square(adaptive.degraded(jax.random.key(0), x)).mean(axis=1) / 0.5)
+    assert -20 <= powers.min() < -15
+    assert 15 < powers.max() < 23.2

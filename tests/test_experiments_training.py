@@ -98,6 +98,60 @@ def test_digits_are_as_loud_as_their_noise(experiment, corpus):
     np.testing.assert_allclose(np.square(clips[:, 800:2000]).mean(axis=1), 1, rtol=1e-5)
 
 
+def _check_families(results):
+    log_mel, leaf, free = results["rows"]
+    assert [row["name"] for row in results["rows"]] == ["log-mel", "LEAF", "free filters, log"]
+    assert log_mel.keys() == {"name", "multiplier", "fixed", "cost"}
+    assert log_mel["cost"]["ratio"] == 1
+    assert leaf["moved"]["hz"] > 1
+    assert leaf["moved"]["parameters"] > 1e-3
+    assert 1e-4 < free["moved"]["weights"] < 1
+    for row in (leaf, free):
+        assert row["fixed"]["loss"] != row["learned"]["loss"]
+        assert row["cost"]["ms"] > 0
+
+
+def test_families(tmp_path):
+    results = _quick("families", tmp_path)
+    if results is None:
+        pytest.skip("the spoken digits are not here: JAXSPEC_DATA names no folder with fsdd")
+    _check_families(results)
+
+
+def test_families_without_the_data(experiment, corpus):
+    _check_families(experiment("families").run(True, corpus))
+
+
+def test_every_family_gives_the_same_frames(experiment):
+    families = experiment("families")
+    for family in families.families():
+        x = jax.random.normal(jax.random.key(0), (1, 6400))
+        shape = jax.eval_shape(
+            lambda x, f=family.frontend: f.apply(f.init(jax.random.key(0)), x), x
+        ).shape
+        assert shape in ((1, 80, 16), (1, 81, 16)), family.name
+
+
+def test_analyses(tmp_path):
+    results = _quick("analyses", tmp_path)
+    log_mel, leaf, direct = results["rows"]
+    assert (log_mel["name"], leaf["name"]) == ("log-mel + PCEN", "LEAF, every 10th")
+    for kind in ("forward", "training step", "gradient to x"):
+        assert direct[kind]["ms"] > leaf[kind]["ms"]
+    assert max(results["log_rms_error"].values()) <= 0.005
+
+
+def test_leaf_by_convolutions_is_ours(experiment):
+    """Both ways to average, and the direct filters of the library."""
+    analyses = experiment("analyses")
+    x = jax.random.normal(jax.random.key(0), (2, 2000))
+    frontend = analyses.energies(1).replace("gabor", method="direct")
+    ours = frontend.apply(frontend.init(jax.random.key(0)), x)
+    for sums in (True, False):
+        found = analyses.direct_energies(analyses.direct_start(), x, sums=sums)
+        np.testing.assert_allclose(found, ours, rtol=1e-4)
+
+
 def test_starts(tmp_path):
     results = _quick("starts", tmp_path)
     assert [(row["start"], row["kind"]) for row in results["rows"]] == [

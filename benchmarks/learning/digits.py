@@ -24,6 +24,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import common
@@ -101,12 +102,16 @@ def read() -> Corpus | None:
 
 def noisy(corpus: Corpus, chosen: np.ndarray, seed: int) -> tuple[jax.Array, jax.Array]:
     """Power spectra of chosen digits in `NOISES` noises each, and their labels."""
-    rng, powers = np.random.default_rng(seed), []
-    for _ in range(NOISES):
-        x = corpus.clips(chosen, SAMPLES, rng.integers(*LEAD, chosen.sum(), endpoint=True))
-        x += rng.standard_normal(x.shape, np.float32)
-        powers.append(SPECTRUM(jnp.asarray(LEVEL * x)))
+    powers = [SPECTRUM(x) for x in waveforms(corpus, chosen, seed, NOISES)]
     return jnp.concatenate(powers), jnp.asarray(np.tile(corpus.digit[chosen], NOISES))
+
+
+def waveforms(corpus: Corpus, chosen: np.ndarray, seed: int, noises: int) -> Iterator[jax.Array]:
+    """Chosen digits ``(clips, samples)`` in one noise after the other, in the middle level."""
+    rng = np.random.default_rng(seed)
+    for _ in range(noises):
+        x = corpus.clips(chosen, SAMPLES, rng.integers(*LEAD, chosen.sum(), endpoint=True))
+        yield jnp.asarray(LEVEL * (x + rng.standard_normal(x.shape, np.float32)))
 
 
 def at_random_levels(key: jax.Array, x: jax.Array) -> jax.Array:

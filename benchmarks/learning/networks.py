@@ -25,10 +25,11 @@ _AT_ONCE = 256  # clips of an evaluation
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A front-end on power spectra, a network on its features and one logit for each label.
+    """A front-end, a network on its features and one logit for each label.
 
     Attributes:
-      frontend: takes ``(…, frames, bins)``; the bank is its first stage.
+      frontend: of power spectra, ``(…, frames, bins)``, if the bank is its first stage as `bank`
+        and `moved` want it; else of anything.
       n_labels: number of labels.
       network: ``"mlp"`` on the mean over the frames, or ``"cnn"`` over time.
       width: of the network.
@@ -46,8 +47,7 @@ class Model:
 
     def start(self, seeds: Sequence[int]) -> Params:
         """The fixed front-end and a network of its own for each seed, stacked."""
-        bank = self.frontend.stages[0]
-        n, width = bank.channels(None), self.width
+        n, width = self.frontend.channels(None), self.width
         sizes = {
             "mlp": [(n, width), (width, width), (width, self.n_labels)],
             "cnn": [(5 * n, width), *[(5 * width, width)] * 2, (2 * width, self.n_labels)],
@@ -61,7 +61,7 @@ class Model:
         }
 
     def logits(self, params: Params, x: jax.Array) -> jax.Array:
-        """``(clips, frames, bins)`` to ``(clips, labels)``."""
+        """Clips to ``(clips, labels)``."""
         y = self.frontend.apply(params["frontend"], x)
         offset = y.mean(axis=1, keepdims=True) if self.offset is None else self.offset
         network = {"mlp": _mlp, "cnn": _cnn}[self.network]
@@ -118,7 +118,7 @@ def _cnn(layers: Sequence[Params], x: jax.Array) -> jax.Array:
 
 
 def as_they_are(key: jax.Array, x: jax.Array) -> jax.Array:
-    """Clips are power spectra already."""
+    """Clips are what the front-end takes already."""
     return x
 
 
@@ -145,7 +145,7 @@ def train(
       seeds: one for each run, for the starting values and what ``prepare`` draws.
       multipliers: one for each run.
       learning_rate: of the network.
-      prepare: ``(key, clips) -> power spectra``, anew for every batch.
+      prepare: ``(key, clips) -> what the front-end takes``, anew for every batch.
 
     Returns:
       The parameters, stacked, and the losses ``(runs, steps)``.
@@ -157,6 +157,16 @@ def train(
         jnp.asarray(multipliers, jnp.float32),
     )
     return _train(model, prepare, x, jnp.asarray(y), runs, learning_rate)
+
+
+def loss_of(model: Model) -> Callable[[Params, jax.Array, jax.Array], jax.Array]:
+    """The mean cross-entropy as a function of the parameters, clips and labels."""
+
+    def loss(params: Params, x: jax.Array, y: jax.Array) -> jax.Array:
+        logits = model.logits(params, x)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    return loss
 
 
 @partial(jax.jit, static_argnames=("model", "prepare"))
@@ -171,9 +181,7 @@ def _train(
         {"frontend": "frontend", "network": "network"},
     )
 
-    def loss(params: Params, x: jax.Array, y: jax.Array) -> jax.Array:
-        logits = model.logits(params, x)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+    loss = loss_of(model)
 
     # One run after the other: a product of stacked matrices is slower than its parts on a CPU.
     def one(run: tuple[jax.Array, Params, jax.Array, jax.Array]) -> tuple[Params, jax.Array]:
@@ -196,8 +204,8 @@ def _train(
 
 @partial(jax.jit, static_argnames="model")
 def predict(model: Model, params: Params, x: jax.Array) -> jax.Array:
-    """The most likely label ``(runs, clips)`` of every power spectrum, by every run."""
-    padded = jnp.pad(x, ((0, -len(x) % _AT_ONCE), (0, 0), (0, 0)))
+    """The most likely label ``(runs, clips)`` of every clip, by every run."""
+    padded = jnp.pad(x, ((0, -len(x) % _AT_ONCE), *[(0, 0)] * (x.ndim - 1)))
     parts = padded.reshape(-1, _AT_ONCE, *x.shape[1:])
 
     def one(params: Params) -> jax.Array:

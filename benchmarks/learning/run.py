@@ -1,6 +1,6 @@
 """Run all experiments of learnable front-ends, one after the other, and write the page.
 
-    python benchmarks/learning/run.py            # about 45 minutes on two quiet cores
+    python benchmarks/learning/run.py            # about an hour on two quiet cores
     python benchmarks/learning/run.py --report   # tables and pictures of the results that are there
 
 Options are passed on to every experiment; each one is a command of its own, too.
@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 EXPERIMENTS = (
-    "recovery", "window_length", "hops", "imitation", "rates", "tones", "digits", "starts",
-    "robustness", "cost",
+    "recovery", "window_length", "hops", "imitation", "rates", "tones", "digits", "families",
+    "starts", "robustness", "cost", "analyses",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ __all__ = ["Gabor", "Sinc"]
 
 _HALF_POWER = float(np.sqrt(np.log(2)) / np.pi)
 METHODS = ("fft", "direct")
+_LEAST_PIECE = 20  # in units of taps: pieces overlap by somewhat more than one
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,11 @@ class Gabor(_Filters):
         self._check_bands()
         self._check_frames()
         check_choice("method", self.method, METHODS)
+
+    @property
+    def least_piece(self) -> int:
+        """Samples that are worth a Fourier transform of their own, see `jaxspec.pieces`."""
+        return _LEAST_PIECE * self.taps if self.method == "fft" else 0
 
     def _check_odd(self) -> None:
         """Nothing: no sample of a Gaussian must mirror another."""
