@@ -93,6 +93,7 @@ from jaxspec.bucketing import length_buckets as length_buckets
 from jaxspec.frontend import FrontEnd as FrontEnd
 from jaxspec.learning import merge as merge
 from jaxspec.learning import split as split
+from jaxspec.rates import at_rate as at_rate
 from jaxspec.reach import Reach as Reach
 from jaxspec.stage import Stage as Stage
 from jaxspec.stage import stage_from_dict as stage_from_dict

@@ -16,7 +16,13 @@ from jaxspec._checks import check_number
 from jaxspec.diagnostics import coverage_divergence, dead_bands, filter_divergence
 from jaxspec.frontend import FrontEnd
 from jaxspec.learning import Names, merge, split
-from jaxspec.scales import hz_to_scale
+from jaxspec.penalties import _before_and_after, _start
+from jaxspec.penalties import analyticity_penalty as analyticity_penalty
+from jaxspec.penalties import condition_penalty as condition_penalty
+from jaxspec.penalties import coverage_penalty as coverage_penalty
+from jaxspec.penalties import distance_from_start as distance_from_start
+from jaxspec.penalties import overlap_penalty as overlap_penalty
+from jaxspec.penalties import spacing_penalty as spacing_penalty
 from jaxspec.stage import Params, Stage, leaves_by_path
 
 if TYPE_CHECKING:
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RATE_FACTORS",
+    "analyticity_penalty",
+    "condition_penalty",
     "coverage_penalty",
     "distance_from_start",
     "jitter",
@@ -184,131 +192,6 @@ def keep_within(limit: float) -> optax.GradientTransformation:
     """
     limit = check_number("limit", limit, above=0)
     return project(lambda params: jax.tree.map(lambda z: jnp.clip(z, -limit, limit), params))
-
-
-# Penalties, to be added to a loss. All are 0 at the start.
-
-
-def distance_from_start(params: Params) -> jax.Array:
-    """The sum of the squares of all parameters, which pulls every quantity to its start.
-
-    Args:
-      params: of a stage. (Those of its network are no matter of this penalty.)
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> from jaxspec import training
-      >>> training.distance_from_start({"pcen": {"gain": jnp.array([3.0, 4.0])}})
-      Array(25., dtype=float32)
-    """
-    return jnp.asarray(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)))
-
-
-def coverage_penalty(bank: Any, params: Params, *, least: float = 0.5) -> jax.Array:
-    """Large where a bank leaves frequencies that it covered at its start.
-
-    The mean, over the frequencies covered at the start, of the square of what their total weight
-    lacks to ``least`` of that of the start, as a share of it.
-
-    Args:
-      bank: a `jaxspec.stages.Filterbank`, or what has its ``weights`` and ``init``.
-      params: of the bank.
-      least: above 0 and at most 1.
-
-    Example:
-      >>> import jax, jax.numpy as jnp, jaxspec
-      >>> from jaxspec import training
-      >>> bank = jaxspec.stages.Filterbank(
-      ...     sample_rate=16000, n_fft=512, n_bands=20, shape="gaussian", layout="gaps")
-      >>> params = bank.init(jax.random.key(0))
-      >>> float(training.coverage_penalty(bank, params))
-      0.0
-      >>> narrow = params | {"widths": jnp.full(20, -5.0)}
-      >>> round(float(training.coverage_penalty(bank, narrow)), 2)
-      0.7
-    """
-    least = check_number("least", least, above=0, at_most=1)
-    before, after = (jnp.abs(w).sum(axis=-1) for w in _before_and_after(bank, params))
-    covered = before > 0.01 * jnp.max(before)
-    share = jnp.where(covered, after / jnp.where(covered, before, 1), 1)
-    lack = jnp.maximum(1 - share / least, 0)
-    return jnp.sum(lack**2) / jnp.maximum(covered.sum(), 1)
-
-
-def overlap_penalty(bank: Any, params: Params) -> jax.Array:
-    """Large where bands have come to see the same frequencies.
-
-    The sum, over all pairs of bands, of the square by which the cosine of the angle between their
-    weights has grown, for each band.
-
-    Args:
-      bank, params: as in `coverage_penalty`.
-
-    Example:
-      >>> import jax, jax.numpy as jnp, jaxspec
-      >>> from jaxspec import training
-      >>> bank = jaxspec.stages.Filterbank(
-      ...     sample_rate=16000, n_fft=512, n_bands=20, shape="gaussian", layout="gaps")
-      >>> params = bank.init(jax.random.key(0))
-      >>> wide = params | {"widths": jnp.full(20, 1.0)}
-      >>> bool(training.overlap_penalty(bank, wide) > training.overlap_penalty(bank, params))
-      True
-    """
-    before, after = (_cosines(w) for w in _before_and_after(bank, params))
-    return jnp.sum(jnp.maximum(after - before, 0) ** 2) / before.shape[0]
-
-
-def spacing_penalty(bank: Any, params: Params) -> jax.Array:
-    """Large where bands crowd in one place and leave another.
-
-    The relative entropy, in nats, of the gaps between neighbours at the start to those now, as
-    shares of the range on the bank's scale.
-
-    Args:
-      bank, params: as in `coverage_penalty`, of a drawn layout (scale, warp, gaps).
-
-    Example:
-      >>> import jax, jaxspec
-      >>> from jaxspec import training
-      >>> bank = jaxspec.stages.Filterbank(sample_rate=16000, n_fft=512, n_bands=20, layout="gaps")
-      >>> params = bank.init(jax.random.key(0))
-      >>> params["gaps"] = params["gaps"].at[3].set(2.0)
-      >>> round(float(training.spacing_penalty(bank, params)), 2)
-      0.16
-    """
-
-    def gaps(params: Params) -> jax.Array:
-        edges = jnp.diff(hz_to_scale(bank.edges(params), scale=bank.scale))
-        return edges / edges.sum()
-
-    before = gaps(_start(bank, params))
-    return jnp.maximum(jnp.sum(before * jnp.log(before / gaps(params))), 0)
-
-
-def _before_and_after(bank: Any, params: Params) -> tuple[jax.Array, jax.Array]:
-    if not hasattr(bank, "weights"):
-        raise TypeError(
-            f"bank must be a filterbank, such as frontend['filterbank'], with its own parameters, "
-            f"got a {type(bank).__name__}"
-        )
-    dtype = _dtype(params)
-    start = _start(bank, params)
-    return bank.weights(start, dtype=dtype), bank.weights(params, dtype=dtype)
-
-
-def _start(bank: Any, params: Params) -> Params:
-    return bank.init(jax.random.key(0), dtype=_dtype(params))
-
-
-def _dtype(params: Params) -> Any:
-    leaves = jax.tree.leaves(params)
-    return jnp.result_type(*leaves) if leaves else jnp.float32
-
-
-def _cosines(weights: jax.Array) -> jax.Array:
-    size = jnp.sqrt((weights**2).sum(axis=0) + jnp.finfo(weights.dtype).tiny)
-    unit = weights / size
-    return jnp.matmul(unit.T, unit, precision=jax.lax.Precision.HIGHEST)
 
 
 # During training.
