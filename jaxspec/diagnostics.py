@@ -100,7 +100,7 @@ def dead_bands(weights: ArrayLike | jax.Array) -> jax.Array:
     return total <= _DEAD * jnp.median(total)
 
 
-def negative_share(real: ArrayLike, imag: ArrayLike | None = None) -> jax.Array:
+def negative_share(real: ArrayLike, *, imag: ArrayLike | None = None) -> jax.Array:
     """The share of every filter's energy that lies at negative frequencies, ``(n_bands,)``.
 
     0 for analytic filters, 1/2 for real ones, 1 for filters that turn backwards. What lies at 0 and
@@ -114,7 +114,7 @@ def negative_share(real: ArrayLike, imag: ArrayLike | None = None) -> jax.Array:
       >>> import jax.numpy as jnp
       >>> from jaxspec import diagnostics
       >>> wave = 2 * jnp.pi / 8 * jnp.arange(16.0)[:, None]
-      >>> diagnostics.negative_share(jnp.cos(wave), -jnp.sin(wave)).round(3)
+      >>> diagnostics.negative_share(jnp.cos(wave), imag=-jnp.sin(wave)).round(3)
       Array([0.], dtype=float32)
       >>> diagnostics.negative_share(jnp.cos(wave)).round(3)
       Array([0.5], dtype=float32)
@@ -133,7 +133,7 @@ def negative_share(real: ArrayLike, imag: ArrayLike | None = None) -> jax.Array:
 
 
 def frame_bounds(
-    real: ArrayLike, imag: ArrayLike | None = None, *, hop_length: int = 1
+    real: ArrayLike, *, imag: ArrayLike | None = None, hop_length: int = 1
 ) -> tuple[jax.Array, jax.Array]:
     """By how much the energy of a signal can shrink or grow in filters: the frame bounds ``A, B``.
 

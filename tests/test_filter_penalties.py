@@ -27,10 +27,11 @@ def test_frame_bounds_are_those_of_the_frame_operator(hop, taps, n_bands):
     rng = np.random.default_rng(hop)
     real, imag = rng.standard_normal((2, taps, n_bands))
     n = 2 * hop * -(-taps // hop)
-    for parts in ((real,), (real, imag)):
-        values = np.linalg.eigvalsh(frame_operator(np.concatenate(parts, axis=1), hop, n))
+    for parts in ({"real": real}, {"real": real, "imag": imag}):
+        both = np.concatenate(list(parts.values()), axis=1)
+        values = np.linalg.eigvalsh(frame_operator(both, hop, n))
         with jax.enable_x64(True):
-            lower, upper = diagnostics.frame_bounds(*parts, hop_length=hop)
+            lower, upper = diagnostics.frame_bounds(**parts, hop_length=hop)
         np.testing.assert_allclose(upper, values[-1], rtol=1e-10)
         np.testing.assert_allclose(lower, max(values[0], 0), rtol=1e-8, atol=1e-10)
 
@@ -55,10 +56,10 @@ def test_negative_share():
             real = rng.standard_normal((taps, 4))
             np.testing.assert_allclose(diagnostics.negative_share(real), 0.5, atol=1e-12)
             hilbert = jaxspec.analysis.hilbert_transform(jnp.asarray(real))
-            shares = diagnostics.negative_share(real, -hilbert)
+            shares = diagnostics.negative_share(real, imag=-hilbert)
             assert (shares < 1e-12).all()
             np.testing.assert_allclose(
-                diagnostics.negative_share(real, hilbert) + shares, 1, atol=1e-12
+                diagnostics.negative_share(real, imag=hilbert) + shares, 1, atol=1e-12
             )
     assert diagnostics.negative_share(np.zeros((8, 2), np.float32)).tolist() == [0, 0]
 
@@ -133,6 +134,6 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match="hop_length must be an int >= 1"):
         diagnostics.frame_bounds(np.ones((4, 2)), hop_length=0)
     with pytest.raises(ValueError, match=r"imag must have shape \(taps, n_bands\)"):
-        diagnostics.frame_bounds(np.ones((4, 2)), np.ones((4, 3)))
+        diagnostics.frame_bounds(np.ones((4, 2)), imag=np.ones((4, 3)))
     with pytest.raises(ValueError, match=r"real must have shape \(taps, n_bands\)"):
         diagnostics.negative_share(np.ones(4))
