@@ -1,7 +1,8 @@
 """Does a front-end that was trained at 16 kHz do the same at other sample rates?
 
 Parameters of jaxspec have no unit and bands lie in Hz: with the same parameters and everything
-that counts samples changed in proportion, a front-end is to give the same at any rate. Here three
+that counts samples changed in proportion (`jaxspec.at_rate`, to the nearest whole numbers), a
+front-end is to give the same at any rate. Here three
 with 20 learned bands between 100 and 3900 Hz learn at 16 kHz to name one of eight tones in noise,
 behind a linear layer: `stages.Gabor` with `stages.GaussianPool`, and `stages.STFT` with
 `stages.Filterbank`, with frames of 512 samples every 160, and of 640 every 320, which are whole
@@ -38,6 +39,7 @@ import optax
 import scipy.signal
 from matplotlib.figure import Figure
 
+import jaxspec
 from jaxspec import FrontEnd, stages
 
 TRAINED, OTHERS = 16000, (8000, 22050, 48000)
@@ -52,41 +54,25 @@ LEVEL = 1e-6  # added to energies; they are about 1e-3
 BANK = {"n_bands": N_BANDS, "f_min": 100.0, "f_max": 3900.0, "scale": "htk", "layout": "gaps"}
 
 
-def odd(value: float) -> int:
-    return 2 * round((value - 1) / 2) + 1
-
-
-def gabor(rate: int) -> FrontEnd:
-    factor = rate / TRAINED
-    return FrontEnd(
-        stages.Gabor(
-            sample_rate=rate, taps=odd(801 * factor), hop_length=round(8 * factor), **BANK
-        ),
-        stages.Power(),
-        stages.GaussianPool(size=41, stride=20, deviation=8.0),
-    )
-
-
-def stft(rate: int, lengths: tuple[int, int, int]) -> FrontEnd:
-    """The window has a sum of 1, so that levels are those of the signal."""
-    n_fft, win_length, hop_length = (round(length * rate / TRAINED) for length in lengths)
-    window = scipy.signal.get_window("hann", win_length)
+def stft(n_fft: int, win_length: int, hop_length: int) -> FrontEnd:
+    """Levels are those of the signal."""
     return FrontEnd(
         stages.STFT(
-            n_fft=n_fft,
-            win_length=win_length,
-            hop_length=hop_length,
-            window=window / window.sum(),
+            n_fft=n_fft, win_length=win_length, hop_length=hop_length, normalized="magnitude"
         ),
         stages.Power(),
-        stages.Filterbank(sample_rate=rate, n_fft=n_fft, shape="gaussian", norm=None, **BANK),
+        stages.Filterbank(sample_rate=TRAINED, n_fft=n_fft, shape="gaussian", norm=None, **BANK),
     )
 
 
 FRONTENDS = {
-    "Gabor": gabor,
-    "STFT of 512": partial(stft, lengths=(512, 400, 160)),
-    "STFT of 640": partial(stft, lengths=(640, 640, 320)),
+    "Gabor": FrontEnd(
+        stages.Gabor(sample_rate=TRAINED, taps=801, hop_length=8, **BANK),
+        stages.Power(),
+        stages.GaussianPool(size=41, stride=20, deviation=8.0),
+    ),
+    "STFT of 512": stft(512, 400, 160),
+    "STFT of 640": stft(640, 640, 320),
 }
 
 
@@ -166,7 +152,7 @@ def train(frontend: FrontEnd, x: np.ndarray, y: np.ndarray, seed: int, steps: in
     return learn((params, adam.init(params)), keys)
 
 
-def compared(make: Any, all_params: list[Any], waves: dict[Any, Any], y: Any) -> list[Any]:
+def compared(trained: FrontEnd, all_params: list[Any], waves: dict[Any, Any], y: Any) -> list[Any]:
     """At every other rate, with everything scaled or nothing; lists are over seeds."""
 
     def judged(frontend, x, rate):
@@ -175,14 +161,15 @@ def compared(make: Any, all_params: list[Any], waves: dict[Any, Any], y: Any) ->
         guesses = map(logits, all_params, found)
         return np.stack(found), [float((guess.argmax(axis=-1) == y).mean()) for guess in guesses]
 
-    trained = make(TRAINED)
     before, accuracy = judged(trained, waves["exact", TRAINED], TRAINED)
     centers = [np.asarray(_bank(trained, p["frontend"], "centers")) for p in all_params]
     rows = [{"way": "trained", "rate": TRAINED, "accuracy": accuracy}]
     for (way, rate), x in waves.items():
         if rate == TRAINED:
             continue
-        frontend = trained if way == "in samples" else make(rate)
+        frontend = trained
+        if way != "in samples":
+            frontend = jaxspec.at_rate(trained, rate, lengths="nearest")
         now, accuracy = judged(frontend, x, rate)
         off = 100 * np.abs(now / before - 1)
         factor = rate / TRAINED if way == "in samples" else 1.0
@@ -217,10 +204,9 @@ def run(quick: bool) -> dict[str, Any]:
         waves["in samples", rate] = heard[rate]
     rows = {}
     bands = {}
-    for name, make in FRONTENDS.items():
-        trained = make(TRAINED)
+    for name, trained in FRONTENDS.items():
         params = [train(trained, learned_from[TRAINED], y, seed, steps) for seed in SEEDS]
-        rows[name] = compared(make, params, waves, y_test)
+        rows[name] = compared(trained, params, waves, y_test)
         start = trained.init(jax.random.key(0))
         centers = np.array([_bank(trained, p["frontend"], "centers") for p in params])
         bands[name] = {
