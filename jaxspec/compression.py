@@ -21,6 +21,7 @@ from jaxspec._checks import (
     is_array,
 )
 from jaxspec._dtypes import as_computed, as_returned
+from jaxspec._extremes import largest
 from jaxspec.powers import magnitude_to_power, not_negative, root_of
 
 __all__ = [
@@ -165,7 +166,7 @@ def _decibel(
 
 def item_max(x: jax.Array) -> jax.Array:
     """The largest value of each item (the last two axes), NaN left out: damage stays local."""
-    return jnp.max(jnp.where(jnp.isnan(x), -jnp.inf, x), axis=(-2, -1), keepdims=True)
+    return largest(largest(jnp.where(jnp.isnan(x), -jnp.inf, x), -1), -2)
 
 
 def db_to_power(x: jax.Array, *, ref: float = 1.0) -> jax.Array:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from jaxspec._checks import check_positive_int
+from jaxspec._extremes import largest, smallest
 
 __all__ = [
     "coverage",
@@ -168,7 +169,8 @@ def frame_bounds(
         "wie,wij,wje->we", vectors.conj(), grams, vectors, precision=jax.lax.Precision.HIGHEST
     ).real
     bounds /= hop_length
-    return jnp.maximum(bounds.min(), 0), bounds.max()
+    lower, upper = smallest(bounds.ravel(), 0)[0], largest(bounds.ravel(), 0)[0]
+    return jnp.maximum(lower, 0), upper
 
 
 def _parts(real: ArrayLike, imag: ArrayLike | None) -> list[jax.Array]:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxspec._extremes import largest
+
 __all__ = ["largest_of_windows", "weighted_windows"]
 
 _MOST_TERMS = 64
@@ -53,7 +55,7 @@ def _sum_by_halves(x: jax.Array) -> jax.Array:
 
 
 def largest_of_windows(x: jax.Array, *, size: int, stride: int) -> jax.Array:
-    """The largest value of every whole window of frames. Equal largest ones share the gradient.
+    """The largest value of every whole window of frames. The gradient goes to the first of equals.
 
     Args:
       x: ``(..., frames, channels)``.
@@ -67,7 +69,7 @@ def largest_of_windows(x: jax.Array, *, size: int, stride: int) -> jax.Array:
       >>> largest_of_windows(jnp.array([[1.0], [3.0], [2.0], [0.0]]), size=2, stride=2)[:, 0]
       Array([3., 2.], dtype=float32)
     """
-    return _windows(x, size, stride).max(axis=-2)
+    return largest(_windows(x, size, stride), -2)[..., 0, :]
 
 
 def _windows(x: jax.Array, size: int, stride: int) -> jax.Array:

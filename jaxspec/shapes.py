@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxspec._extremes import largest
 from jaxspec.scales import erb_bandwidth, hz_to_scale
 
 __all__ = ["SHAPES", "draw"]
@@ -207,6 +208,10 @@ def _erfc(values: Any) -> Any:
     return np.vectorize(math.erfc, otypes=[np.float64])(values)
 
 
+def _peak(weights: Any, xp: ModuleType) -> Any:
+    return np.max(weights, axis=0) if xp is np else largest(weights, 0)[0]
+
+
 def _size(
     weights: Any, edges: tuple[Any, Any, Any], norm: str | float | None, xp: ModuleType
 ) -> Any:
@@ -216,10 +221,10 @@ def _size(
     if norm == "slaney":
         return (edges[2] - edges[0]) / 2
     if isinstance(norm, str):  # "peak"
-        size = xp.max(weights, axis=0)
+        size = _peak(weights, xp)
     else:
         # Relative to the largest weight, lest large p underflow; 0 has no defined power slope.
-        peak = xp.maximum(xp.max(weights, axis=0), float(xp.finfo(weights.dtype).tiny))
+        peak = xp.maximum(_peak(weights, xp), float(xp.finfo(weights.dtype).tiny))
         share = weights / peak
         powers = xp.where(share > 0, xp.where(share > 0, share, 1) ** norm, 0)
         size = peak * xp.maximum(xp.sum(powers, axis=0), 1e-30) ** (1 / norm)

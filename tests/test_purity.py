@@ -128,6 +128,7 @@ IDS = [f"{name}-{position}" for position, (name, _, _) in enumerate(TABLE)]
 # the contract of the stages covers.
 WITHOUT_DATA = {
     "apply_bucketed",  # in test_bucketing
+    "at_rate",
     "band_edges",
     "bucket_length",
     "check_nola",

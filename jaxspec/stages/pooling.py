@@ -259,7 +259,7 @@ class MaxPool(_Pool):
       edges: ``"shorter"``: what lies beyond the clip does not count; ``"whole"``: windows lie
         within the clip.
 
-    Where several are the largest, they share the gradient.
+    Where several are the largest, the gradient goes to the first.
 
     Example:
       >>> import jax.numpy as jnp, jaxspec

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
+from jaxspec._extremes import smallest
 from jaxspec.compression import FLOORS, item_max
 from jaxspec.reach import Reach
 from jaxspec.stage import Params, Stage
@@ -163,7 +164,7 @@ class LnFromMin(_Values):
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         above = x >= jnp.finfo(x.dtype).tiny  # below, the slope of the logarithm is not finite
         logarithm = jnp.log(jnp.where(above, x, 1))
-        least = jnp.min(jnp.where(above, logarithm, jnp.inf), axis=(-2, -1), keepdims=True)
+        least = smallest(smallest(jnp.where(above, logarithm, jnp.inf), -1), -2)
         least = jnp.where(jnp.isfinite(least), least, self.silent + self.span)
         return jnp.where(above, logarithm, least - self.span)
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number
+from jaxspec._extremes import largest, smallest
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 from jaxspec.waveform import sample_before
@@ -118,5 +119,5 @@ class ScaleToRange(_Waveform):
         return Reach(clip=True)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        x = x - jnp.min(x, axis=-1, keepdims=True)
-        return (x / (jnp.max(x, axis=-1, keepdims=True) + self.eps) - 0.5) * 2
+        x = x - smallest(x, -1)
+        return (x / (largest(x, -1) + self.eps) - 0.5) * 2
