@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -110,9 +110,18 @@ def check_same(name: str, value: int, other_name: str, other: int, *, because: s
         )
 
 
+def _as_array(name: str, x: Any) -> jax.Array:
+    if isinstance(x, Mapping):
+        raise TypeError(
+            f"{name} must be an array, got a {type(x).__name__}; parameters come first: "
+            f"apply(params, x)"
+        )
+    return jnp.asarray(x)
+
+
 def check_real(name: str, x: Any, *, ndim: int = 1) -> jax.Array:
     """``x`` as a real floating-point array of at least ``ndim`` dimensions."""
-    array = jnp.asarray(x)
+    array = _as_array(name, x)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(
             f"{name} must be real, got {name} with dtype {array.dtype}; take the real part, the "
@@ -129,7 +138,7 @@ def check_real(name: str, x: Any, *, ndim: int = 1) -> jax.Array:
 
 def check_spectrum(name: str, x: Any) -> jax.Array:
     """``x`` as a complex array (..., frames, bins)."""
-    array = jnp.asarray(x)
+    array = _as_array(name, x)
     if not jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(
             f"{name} must be a complex spectrum (..., frames, bins), got {name} with dtype "

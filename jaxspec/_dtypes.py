@@ -12,6 +12,8 @@ __all__ = ["as_computed", "as_returned", "compute_dtype"]
 
 def compute_dtype(dtype: Any) -> Any:
     """The dtype in which an input of ``dtype`` is computed."""
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        raise TypeError(f"signals and parameters must be floating point, got dtype {dtype}")
     return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else jnp.dtype(dtype)
 
 

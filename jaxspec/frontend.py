@@ -14,7 +14,7 @@ from jaxspec.framing import fft_frequencies
 from jaxspec.pieces import Chain
 from jaxspec.reach import Reach
 from jaxspec.stage import Carry, Length, Params, Stage
-from jaxspec.stages import DCT, AdaptiveHopSTFT, Beside, Channels, MaskPadding
+from jaxspec.stages import DCT, AdaptiveHopSTFT, Beside, Channels, LogTBN, MaskPadding
 from jaxspec.tiling import over_tiles
 
 __all__ = ["FrontEnd"]
@@ -350,6 +350,10 @@ class FrontEnd(Stage):
                 frequencies = _of_branches(stage, (params or {}).get(name, {}), sample_rate)
             elif isinstance(stage, DCT):
                 return None
+            elif isinstance(stage, LogTBN) and frequencies is not None:
+                # It may append the same bands once more.
+                count = len(frequencies)
+                frequencies = np.tile(frequencies, (stage.channels(count) or count) // count)
             elif hasattr(stage, "centers"):
                 own = (params or {}).get(name, stage.init(jax.random.key(0)))
                 frequencies = np.asarray(stage.centers(own))

@@ -115,6 +115,11 @@ def spacing_penalty(bank: Any, params: Params) -> jax.Array:
       >>> round(float(training.spacing_penalty(bank, params)), 2)
       0.16
     """
+    if not hasattr(bank, "edges"):
+        raise TypeError(
+            f"bank must be a stage with bands, such as frontend['filterbank'], with its own "
+            f"parameters, got a {type(bank).__name__}"
+        )
 
     def gaps(params: Params) -> jax.Array:
         edges = jnp.diff(hz_to_scale(bank.edges(params), scale=bank.scale))

@@ -20,6 +20,7 @@ from jaxspec.windows import WindowLike, window
 __all__ = ["at_rate"]
 
 LENGTHS = ("exact", "nearest")
+_MOST_ROUNDED = 0.02
 
 # Choices that count samples and are whole numbers.
 _WHOLE: dict[type[Stage], tuple[str, ...]] = {
@@ -124,8 +125,9 @@ def at_rate(frontend: FrontEnd, sample_rate: float, *, lengths: str = "exact") -
       frontend: it, or a stage of it, states its sample rate.
       sample_rate: Hz.
       lengths: ``"exact"``, or ``"nearest"``: where a length is no whole number at the other rate,
-        the nearest one. Frames are then apart by a little more or less than before, as
-        ``frame_times`` says. (Where a filter is cut off is rounded up in both cases.)
+        the nearest one, if it is off by no more than 2 %. Frames are then apart by a little more or
+        less than before, as ``frame_times`` says. (Where a filter is cut off is rounded up in both
+        cases.)
 
     Raises:
       ValueError: if bands reach beyond half of the sample rate, if a length is no whole number, or
@@ -151,6 +153,7 @@ def at_rate(frontend: FrontEnd, sample_rate: float, *, lengths: str = "exact") -
     if not isinstance(frontend, FrontEnd):
         raise TypeError(f"frontend must be a FrontEnd, got a {type(frontend).__name__}")
     check_choice("lengths", lengths, LENGTHS)
+    _refuse_samples(frontend)
     old = frontend.checked_rate(None)
     new = check_number("sample_rate", sample_rate, above=0)
     return frontend if new == old else _chain(frontend, _Change(old, new, lengths))
@@ -177,15 +180,32 @@ class _Change:
                 f"sample_rate={self.new:g}, which is no whole number; change it, or use "
                 f'lengths="nearest"'
             )
-        return math.floor(exact + 0.5)
+        nearest = math.floor(exact + 0.5)
+        if abs(nearest - exact) > _MOST_ROUNDED * exact:
+            raise ValueError(
+                f"{name}: {field}={value} would be {exact:.6g} samples at "
+                f"sample_rate={self.new:g}, and the nearest whole number is off by "
+                f"{abs(nearest / exact - 1):.0%}; start from a larger {field}"
+            )
+        return nearest
 
     def end(self, taps: int) -> int:
         """As many samples that reach as far to both sides of the middle, or a little farther."""
-        half = math.ceil((taps - 1) / 2 * self.factor - 1e-6)
-        return taps if taps == 1 else 2 * half + taps % 2
+        half = math.ceil(taps // 2 * self.factor - 1e-6)
+        return 2 * half + taps % 2
+
+
+def _refuse_samples(frontend: FrontEnd) -> None:
+    """Whatever the rates, some stages are for one alone."""
+    for name, stage in zip(frontend.names, frontend.stages, strict=True):
+        if type(stage) in _REFUSED:
+            raise ValueError(
+                f"{name}: cannot be had at another sample rate: {_REFUSED[type(stage)]}"
+            )
 
 
 def _chain(frontend: FrontEnd, change: _Change) -> FrontEnd:
+    _refuse_samples(frontend)
     found: list[Stage] = []
     before: int | None = None
     after: int | None = None
@@ -228,10 +248,10 @@ def _converted(name: str, stage: Stage, change: _Change, stride: int | None) -> 
                     f"rate; make the branch a FrontEnd"
                 )
         return stages.Beside(branches=tuple(branches))
-    if kind in _REFUSED:
-        raise ValueError(f"{name}: cannot be had at another sample rate: {_REFUSED[kind]}")
     if kind in _UNCHANGED:
         return stage
+    if kind in _REFUSED:
+        _refuse_samples(FrontEnd(stage))
     if kind not in _WHOLE:
         raise ValueError(f"{name}: how a {kind.__name__} depends on the sample rate is not known")
     _check_no_samples(name, stage)

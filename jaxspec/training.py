@@ -24,6 +24,7 @@ from jaxspec.penalties import distance_from_start as distance_from_start
 from jaxspec.penalties import overlap_penalty as overlap_penalty
 from jaxspec.penalties import spacing_penalty as spacing_penalty
 from jaxspec.stage import Params, Stage, leaves_by_path
+from jaxspec.stages import Beside
 
 if TYPE_CHECKING:
     import optax
@@ -136,10 +137,18 @@ def _kinds(stage: Stage) -> dict[str, str]:
 
 
 def _stages(stage: Stage) -> dict[str, Stage]:
-    """The stages of a front-end by name; any other stage by itself, under no name."""
-    if not isinstance(stage, FrontEnd):
+    """The stages of a front-end and of branches by path; any other by itself, under no name."""
+    if isinstance(stage, FrontEnd):
+        parts = {name: stage[name] for name in stage.names}
+    elif isinstance(stage, Beside):
+        parts = {str(place): branch for place, branch in enumerate(stage.branches)}
+    else:
         return {"": stage}
-    return {name: stage[name] for name in stage.names}
+    return {
+        f"{name}/{path}" if path else name: each
+        for name, part in parts.items()
+        for path, each in _stages(part).items()
+    }
 
 
 def project(function: Callable[[Any], Any]) -> optax.GradientTransformation:
@@ -235,8 +244,9 @@ def jitter(params: Params, key: jax.Array, *, std: float, names: Names = "all") 
 def metrics(stage: Stage, params: Params) -> dict[str, jax.Array]:
     """What has become of every learned stage, in a few numbers to be logged while training.
 
-    - Of a bank: ``moved_hz`` and ``most_moved_hz``, the mean and largest distance of its centres
-      from their start; ``coverage_divergence`` and ``filter_divergence`` (the mean over the bands)
+    - Of bands, of a bank or of filters in time: ``moved_hz`` and ``most_moved_hz``, the mean and
+      largest distance of their centres from their start.
+    - Of a bank, too: ``coverage_divergence`` and ``filter_divergence`` (the mean over the bands)
       from the start, as in `jaxspec.diagnostics`; ``dead_bands``, how many.
     - Of other stages: the mean of every quantity that their ``values`` give (a window's length in
       samples, PCEN's gain, …).
@@ -259,24 +269,29 @@ def metrics(stage: Stage, params: Params) -> dict[str, jax.Array]:
     stage.check_params(params)
     found: dict[str, jax.Array] = {}
     for prefix, each in _stages(stage).items():
-        own = params.get(prefix, {}) if prefix else params
+        own = params
+        for name in filter(None, prefix.split("/")):
+            own = own.get(name, {})
         if not own:
             continue
         numbers: dict[str, Any] = {}
-        if hasattr(each, "weights") and hasattr(each, "centers"):
-            numbers = _bank_metrics(each, own)
+        if hasattr(each, "centers"):
+            numbers = _movement(each, own)
+            numbers |= _bank_metrics(each, own) if hasattr(each, "weights") else {}
         elif hasattr(each, "values"):
             numbers = {k: jnp.mean(jnp.asarray(v)) for k, v in each.values(own).items()}
         found |= {f"{prefix}/{k}" if prefix else k: v for k, v in numbers.items()}
     return found
 
 
+def _movement(bank: Any, params: Params) -> dict[str, jax.Array]:
+    moved = jnp.abs(bank.centers(params) - bank.centers(_start(bank, params)))
+    return {"moved_hz": moved.mean(), "most_moved_hz": moved.max()}
+
+
 def _bank_metrics(bank: Any, params: Params) -> dict[str, jax.Array]:
     before, after = _before_and_after(bank, params)
-    moved = jnp.abs(bank.centers(params) - bank.centers(_start(bank, params)))
     return {
-        "moved_hz": moved.mean(),
-        "most_moved_hz": moved.max(),
         "coverage_divergence": coverage_divergence(before, after),
         "filter_divergence": filter_divergence(before, after).mean(),
         "dead_bands": dead_bands(after).sum(),

@@ -166,7 +166,7 @@ def test_no_parameters_compile_anew():
     assert len(traces) == 1
     assert stage.check(_zeros(stage)) == []
     (text, *_) = stage.check(_zeros(stage) | {"widths": jnp.full(40, -4.0)})
-    assert "which 801 taps cut off" in text
+    assert "cut off by 801 taps" in text
     found = stage.check(_zeros(stage) | {"widths": jnp.full(40, 1.0)})
     assert any("wider than hop_length=8 leaves room for" in text for text in found)
 
@@ -317,3 +317,37 @@ def test_an_even_number_of_taps(center):
     odd = stages.Gabor(**{**options, "taps": 801, "method": "direct"})
     assert direct.middle == odd.middle == (0 if center else 400)
     np.testing.assert_allclose(a[: len(odd(X))], odd(X), atol=1e-3 * np.abs(a).max())
+
+
+# In parts.
+
+
+@pytest.mark.parametrize("layout", ["fixed", "gaps"])
+@pytest.mark.parametrize("kind", [stages.Gabor, stages.Sinc, stages.Gammatone])
+def test_parts_are_the_whole(kind, layout):
+    options = {"f_min": 100, "f_max": 7000, "scale": "htk", "layout": layout}
+    whole = kind(sample_rate=16000, n_bands=9, taps=201, hop_length=10, **options)
+    parts = whole.split(2, 6)
+    assert [part.n_bands for part in parts] == [2, 4, 3]
+    x = jnp.asarray(noise(2000), jnp.float32)
+    params = [part.init(jax.random.key(0)) for part in parts]
+    found = [part.apply(own, x) for part, own in zip(parts, params, strict=True)]
+    truth = whole.apply(whole.init(jax.random.key(0)), x)
+    np.testing.assert_allclose(
+        jnp.concatenate(found, axis=-1), truth, atol=2e-6 * np.abs(truth).max()
+    )
+    centers = [part.centers(own) for part, own in zip(parts, params, strict=True)]
+    np.testing.assert_allclose(np.concatenate(centers), whole.centers({}), rtol=1e-6)
+
+
+def test_parts_that_cannot_be():
+    gabor = stages.Gabor(sample_rate=16000, n_bands=9, taps=201, hop_length=10)
+    for ends in ((0,), (9,), (4, 4), (5, 3)):
+        with pytest.raises(ValueError, match="ends must"):
+            gabor.split(*ends)
+    ranged = stages.Gabor(
+        sample_rate=16000, n_bands=9, f_min=60, f_max=7000, taps=201, layout="gaps",
+        learn=("gaps", "range"),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match='cannot share a learned "range"'):
+        ranged.split(3)

@@ -220,6 +220,26 @@ def test_bins_without_bands():
     assert other.channels(None) == 961
 
 
+def test_even_taps_keep_the_middle():
+    gammatone = stages.Gammatone(**BANK, taps=32, hop_length=16, center=False, **ENERGY)
+    frontend = FrontEnd(gammatone, stages.Clip(low=0.0))
+    other = jaxspec.at_rate(frontend, 48000)
+    assert other["gammatone"].taps == 96
+    np.testing.assert_allclose(other.frame_times(3), frontend.frame_times(3))
+
+
+def test_rounding_that_is_too_coarse():
+    leaf = jaxspec.compat.leaf_audio.Leaf()
+    with pytest.raises(ValueError, match=r"hop_length=1 would be 1\.378.* off by 27%"):
+        jaxspec.at_rate(leaf, 22050, lengths="nearest")
+
+
+def test_a_reason_before_a_rate():
+    free = FrontEnd(stages.FreeFilters(n_bands=4, taps=16))
+    with pytest.raises(ValueError, match="free_filters: cannot be had at another sample rate"):
+        jaxspec.at_rate(free, 8000)
+
+
 def test_nearest_lengths():
     frontend = FrontEnd(stages.STFT(n_fft=512, hop_length=160, win_length=400), sample_rate=RATE)
     other = jaxspec.at_rate(frontend, 22050, lengths="nearest")

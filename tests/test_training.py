@@ -500,3 +500,64 @@ def test_everything_together():
     (params, _), losses = train(params)
     assert losses[-1] < 0.1 * losses[0]
     assert bank.check(params) == []
+
+
+def _branches():
+    """Two Gabor banks side by side, and a compression that gives every band twice."""
+    parts = stages.Gabor(sample_rate=16000, n_bands=6, layout="gaps", taps=201).split(2)
+    branches = [
+        FrontEnd(dataclasses.replace(part, hop_length=160), stages.Power()) for part in parts
+    ]
+    return FrontEnd(
+        stages.Beside(branches=tuple(branches)),
+        stages.LogTBN(over_time="append", learn="log10_scale", n_bands=6),
+    )
+
+
+def test_labels_and_numbers_of_branches():
+    frontend = _branches()
+    params = _random(frontend)
+    labels = training.param_labels({"features": params, "dense": np.ones(3)}, frontend)
+    assert labels["dense"] == "network"
+    assert set(jax.tree.leaves(labels["features"])) == {"frontend"}
+    numbers = training.metrics(frontend, params)
+    gabor = frontend["beside"].branches[1]["gabor"]
+    moved = gabor.centers(params["beside"]["1"]["gabor"]) - gabor.centers({})
+    np.testing.assert_allclose(numbers["beside/1/gabor/moved_hz"], np.abs(moved).mean(), rtol=1e-5)
+    assert numbers["beside/0/gabor/most_moved_hz"] > 0
+    assert "log_tbn/log10_scale" in numbers
+
+
+def test_frequencies_of_bands_that_are_there_twice():
+    frequencies = _branches().frequencies()
+    whole = stages.Gabor(sample_rate=16000, n_bands=6, layout="gaps", taps=201).centers({})
+    np.testing.assert_allclose(frequencies, np.tile(whole, 2), rtol=1e-6)
+
+
+def test_what_is_dead_altogether_is_named():
+    """Free bands that all have become next to nothing; averages of negative weights."""
+    bank = stages.Filterbank(**BANK, layout="free")
+    assert len(bank.check({"weights": jnp.full((257, 20), -50.0)})) == 20
+    assert bank.check(bank.init(jax.random.key(0))) == []
+    pool = stages.FreePool(size=5, learn="all", n_bands=3)
+    assert pool.check(pool.init(jax.random.key(0))) == []
+    params = {"weights": jnp.zeros((5, 3)).at[:, :2].set(-50.0)}
+    (text,) = pool.check(params)
+    assert text.startswith("2 channels (0, 1) are averaged with weights that add up to -24")
+
+
+def test_findings_are_listed_together():
+    leaf = jaxspec.compat.leaf_audio.Leaf()
+    (text,) = leaf.check(leaf.init(jax.random.key(0)))
+    assert text.startswith("gabor: 7 bands (0, 1, 2, …) are cut off by 401 taps")
+
+
+def test_what_is_no_array():
+    frontend = _branches()
+    with pytest.raises(TypeError, match=r"x must be an array, got a dict; parameters come first"):
+        frontend.apply(jnp.zeros(16000), frontend.init(jax.random.key(0)))
+    params = jax.tree.map(lambda z: z.astype(jnp.int32), frontend.init(jax.random.key(0)))
+    with pytest.raises(TypeError, match="parameters must be floating point, got dtype int32"):
+        frontend.apply(params, jnp.zeros(16000))
+    with pytest.raises(TypeError, match="bank must be a stage with bands"):
+        training.spacing_penalty(stages.FreeFilters(n_bands=2, taps=4), {})

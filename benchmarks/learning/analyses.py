@@ -2,13 +2,13 @@
 
     python benchmarks/learning/analyses.py
 
-LEAF (40 Gabor filters, their power, Gaussian averages every 10 ms, PCEN) three ways: as jaxspec
-computes it, by a Fourier transform of the clip of which only the bins around each centre are
-transformed back, at every 8th or 10th sample, or at two rates (every 16th sample for the 28 lower
-bands); and the usual way, by convolutions with kernels of 401 samples at every sample, complex
-numbers as twice as many channels, in ``jax.lax``, the averages as convolutions of every band by
-itself, too, or else by jaxspec's sums. Beside them log-mel with and without PCEN, and other filters
-in time. Clips of 1 s at 16 kHz.
+LEAF (40 Gabor filters, their power, Gaussian averages every 10 ms, PCEN) in several ways: as
+jaxspec computes it, by a Fourier transform of the clip of which only the bins around each centre
+are transformed back, at every 8th or 10th sample, at two rates (every 16th sample for the 28 lower
+bands) or at three (every 32nd for the 14 lowest, every 20th for 16 more); and the usual way, by
+convolutions with kernels of 401 samples at every sample, complex numbers as twice as many channels,
+in ``jax.lax``, the averages as convolutions of every band by itself, too, or else by jaxspec's
+sums. Beside them log-mel with and without PCEN, and other filters in time. Clips of 1 s at 16 kHz.
 
 Measured are the forward pass; the gradient of the mean square of the features by all parameters
 with the step that it makes (a training step without a network); the gradient by the waveform; the
@@ -20,6 +20,7 @@ that runs.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 import time
@@ -62,19 +63,25 @@ def energies(hop: int) -> FrontEnd:
     return FrontEnd(stages.Gabor(**BANDS, taps=TAPS, hop_length=hop), stages.Power(), pool(hop))
 
 
-def two_rates(border: int = 28) -> FrontEnd:
-    """The lower bands, which are narrow, at every 16th sample, the upper ones at every 10th."""
-    bank = stages.Gabor(**BANDS, taps=TAPS)
-    points, widths = np.asarray(bank.edges({})), np.asarray(bank.widths({}))
+def at_rates(*groups: tuple[int, int]) -> FrontEnd:
+    """The bands up to a number at every so many samples, in groups: lower ones are narrower."""
+    ends, hops = zip(*groups, strict=True)
+    parts = stages.Gabor(**BANDS, taps=TAPS).split(*ends[:-1])
+    branches = (
+        FrontEnd(dataclasses.replace(part, hop_length=hop), stages.Power(), pool(hop, part.n_bands))
+        for part, hop in zip(parts, hops, strict=True)
+    )
+    return FrontEnd(stages.Beside(branches=tuple(branches)))
 
-    def part(low: int, high: int, hop: int) -> FrontEnd:
-        own = stages.Gabor(
-            sample_rate=RATE, n_bands=high - low, points=points[low : high + 2],
-            bandwidths=widths[low:high], layout="gaps", taps=TAPS, hop_length=hop,
-        )  # fmt: skip
-        return FrontEnd(own, stages.Power(), pool(hop, high - low))
 
-    return FrontEnd(stages.Beside(branches=(part(0, border, 16), part(border, N_BANDS, 10))))
+def gabors() -> dict[str, FrontEnd]:
+    """LEAF's energies, at one rate or at several."""
+    return {
+        "LEAF, every 10th": energies(10),
+        "LEAF, every 8th": energies(8),
+        "LEAF, two rates": at_rates((28, 16), (N_BANDS, 10)),
+        "LEAF, three rates": at_rates((14, 32), (30, 20), (N_BANDS, 10)),
+    }
 
 
 def frontends() -> dict[str, FrontEnd]:
@@ -89,9 +96,7 @@ def frontends() -> dict[str, FrontEnd]:
     return {
         BASE: FrontEnd(mel, PCEN),
         "log-mel": FrontEnd(mel, stages.Ln(amin=1e-5, floor="add")),
-        "LEAF, every 10th": FrontEnd(energies(10), PCEN),
-        "LEAF, every 8th": FrontEnd(energies(8), PCEN),
-        "LEAF, two rates": FrontEnd(two_rates(), PCEN),
+        **{name: FrontEnd(found, PCEN) for name, found in gabors().items()},
         "sinc filters + PCEN": FrontEnd(sinc, stages.Power(), pool(10), PCEN),
         "free filters + PCEN": FrontEnd(free, stages.Power(), pool(10), PCEN),
     }
@@ -228,11 +233,7 @@ def errors() -> dict[str, float]:
     x = jax.random.normal(jax.random.key(1), (2 * RATE,))
     truth = jnp.log(direct_energies(direct_start(), x[None], sums=False)[0, 5:-5])
     found = {}
-    for name, frontend in (
-        ("LEAF, every 10th", energies(10)),
-        ("LEAF, every 8th", energies(8)),
-        ("LEAF, two rates", two_rates()),
-    ):
+    for name, frontend in gabors().items():
         own = frontend.apply(frontend.init(jax.random.key(0)), x)[5:-5]
         found[name] = float(jnp.sqrt(jnp.mean((jnp.log(own) - truth) ** 2)))
     return found

@@ -194,8 +194,8 @@ def pooled_gabor(
     """
     if taps % 2 == 0:
         raise ValueError(
-            f"window_len must make an odd number of samples, so that there is a middle, got "
-            f"{taps} samples"
+            f"window_len must make an odd number of samples at this sample_rate, one more than the "
+            f"milliseconds have, so that there is a middle; got {taps} samples"
         )
     hop_length = check_positive_int("hop_length", hop_length)
     if stride % hop_length or offset % hop_length:

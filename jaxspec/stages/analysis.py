@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import itertools
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice
+from jaxspec._checks import check_choice, check_positive_int
 from jaxspec.analysis import filtered_by_fft, gaussian_envelope, sinc_envelope, wave_kernels
 from jaxspec.stage import Params, Stage
 from jaxspec.stages._bands import _Bands
 from jaxspec.stages._in_time import _InTime
+from jaxspec.stages._learned_bank import told
 from jaxspec.table import Table
 from jaxspec.windows import WindowLike, held, window
 
@@ -21,7 +23,7 @@ __all__ = ["Gabor", "Sinc"]
 
 _HALF_POWER = float(np.sqrt(np.log(2)) / np.pi)
 METHODS = ("fft", "direct")
-_LEAST_PIECE = 20  # in units of taps: pieces overlap by somewhat more than one
+_LEAST_PIECE = 100  # in units of taps: pieces overlap by one, and are computed anew backwards
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,56 @@ class _Filters(_InTime, _Bands):
     def kernels(self, params: Params, *, dtype: Any = jnp.float32) -> dict[str, jax.Array]:
         """The filters at these parameters: ``"real"`` and ``"imag"``, each ``(taps, n_bands)``."""
         return wave_kernels(self._envelope(params, dtype), self._radians(params, dtype))
+
+    def split(self, *ends: int) -> tuple[Self, ...]:
+        """As several stages of neighbouring bands, each of which may have a rate of its own.
+
+        Low bands are narrow, and need fewer samples: `Beside` lays them side by side again. Learned
+        ones keep to the range of their part.
+
+        Args:
+          *ends: how many bands come before each of the further parts, increasing.
+
+        Raises:
+          ValueError: for other ends, or a learned ``range``, which parts cannot share.
+
+        Example:
+          >>> import dataclasses, jaxspec
+          >>> from jaxspec import stages
+          >>> gabor = stages.Gabor(sample_rate=16000, n_bands=40, f_min=60, taps=801, layout="gaps")
+          >>> low, high = gabor.split(24)
+          >>> low.n_bands, high.n_bands
+          (24, 16)
+          >>> def averaged(part, hop):
+          ...     pool = stages.GaussianPool(
+          ...         size=400 // hop + 1, stride=160 // hop, deviation=80 / hop)
+          ...     part = dataclasses.replace(part, hop_length=hop)
+          ...     return jaxspec.FrontEnd(part, stages.Power(), pool)
+          >>> both = stages.Beside(branches=(averaged(low, 20), averaged(high, 10)))
+          >>> both.reach.stride
+          160
+        """
+        bounds = [0, *(check_positive_int("each of ends", end) for end in ends), self.n_bands]
+        if any(low >= high for low, high in itertools.pairwise(bounds)):
+            raise ValueError(
+                f"ends must increase and lie between 0 and n_bands={self.n_bands}, got ends={ends}"
+            )
+        if "range" in self._learned():
+            raise ValueError(f'parts cannot share a learned "range", got learn={self.learn!r}')
+        points, widths = np.asarray(self._start_points()), np.asarray(self.widths({}), np.float64)
+        unset: dict[str, Any] = {"f_min": 0.0, "f_max": None}
+        if self.layout == "fixed":
+            unset["scale"] = "slaney"
+        return tuple(
+            dataclasses.replace(
+                self,
+                n_bands=high - low,
+                points=Table(points[low : high + 2]),
+                bandwidths=Table(widths[low:high]),
+                **unset,
+            )
+            for low, high in itertools.pairwise(bounds)
+        )
 
     def _radians(self, params: Params, dtype: Any) -> jax.Array:
         centers = self.edges(params, dtype=dtype)[1:-1]
@@ -130,17 +182,19 @@ class Gabor(_Filters):
     def _findings(self, params: Params) -> list[str]:
         found = super()._findings(params)
         wide = np.asarray(self.deviations(params))
-        found += [
-            f"band {band} is a Gaussian of {wide[band]:.0f} samples, which {self.taps} taps cut off"
-            for band in np.flatnonzero(4 * wide > self.taps // 2 + 1)
-        ]
-        if self.method == "fft":
-            edge = np.exp(-0.5 * (np.pi * wide / self.hop_length) ** 2)
-            found += [
-                f"band {band} is wider than hop_length={self.hop_length} leaves room for: its "
-                f"response at the edge is {edge[band]:.2f}"
-                for band in np.flatnonzero(edge > 0.05)
-            ]
+        long = np.flatnonzero(4 * wide > self.taps // 2 + 1)
+        if long.size:
+            found.append(
+                f"{told(long)} cut off by {self.taps} taps, with Gaussians of up to "
+                f"{wide[long].max():.0f} samples"
+            )
+        edge = np.exp(-0.5 * (np.pi * wide / self.hop_length) ** 2)
+        broad = np.flatnonzero(edge > 0.05)
+        if self.method == "fft" and broad.size:
+            found.append(
+                f"{told(broad)} wider than hop_length={self.hop_length} leaves room for: "
+                f"the response at the edge is up to {edge[broad].max():.2f}"
+            )
         return found
 
     def _tables(self, params: Params, dtype: Any) -> Params:

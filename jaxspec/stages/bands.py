@@ -265,9 +265,16 @@ class Filterbank(_Bands):
         found = [
             f"band {band} at {centers[band]:.0f} Hz takes in next to nothing: a larger n_fft, or "
             f'sampling="area", lets narrow bands see a bin'
-            for band in np.flatnonzero(dead_bands(self.weights(params)))
+            for band in np.flatnonzero(self._dead(params))
         ]
         return found if self.matrix is not None else found + super()._findings(params)
+
+    def _dead(self, params: Params) -> np.ndarray:
+        """Bands that take in next to nothing beside the others, or all beside their start."""
+        weights = np.asarray(self.weights(params))
+        start = np.abs(_start_matrix(self)).sum(axis=0)
+        lost = np.abs(weights).sum(axis=0) < 1e-4 * np.median(start)
+        return np.asarray(dead_bands(weights)) | lost
 
     def prepare(self, params: Params) -> Params:
         if not params:

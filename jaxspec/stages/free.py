@@ -15,6 +15,7 @@ from jaxspec.analysis import hilbert_transform
 from jaxspec.learning import Names, check_learn, learned_names
 from jaxspec.stage import Params, Stage
 from jaxspec.stages._in_time import _InTime
+from jaxspec.stages._learned_bank import told
 from jaxspec.stages.spectrum import real_products
 from jaxspec.table import Table
 
@@ -175,7 +176,8 @@ class FreeFilters(_InTime):
     def _findings(self, params: Params) -> list[str]:
         """Filters that became 0."""
         sizes = sum(np.abs(np.asarray(part)).sum(axis=0) for part in self.kernels(params).values())
-        return [f"filter {band} is 0" for band in np.flatnonzero(sizes == 0)]
+        zero = np.flatnonzero(sizes == 0)
+        return [f"{told(zero, what='filter')} 0"] if zero.size else []
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         if self.partner != "none":

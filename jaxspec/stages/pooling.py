@@ -16,6 +16,7 @@ from jaxspec.reach import Reach
 from jaxspec.smoothing import exponential_smoothing
 from jaxspec.stage import Carry, Length, Params, Stage
 from jaxspec.stages._banded import Quantity, _Banded
+from jaxspec.stages._learned_bank import told
 from jaxspec.stages.padding import at_least
 from jaxspec.table import Table
 from jaxspec.windows import window
@@ -241,6 +242,16 @@ class FreePool(_Pool):
 
     def _arrays(self, params: Params) -> dict[str, Any]:
         return {"weights": self.kernel(params)}
+
+    def _findings(self, params: Params) -> list[str]:
+        sums = np.asarray(self.kernel(params)).sum(axis=0)
+        negative = np.flatnonzero(sums <= 0)
+        if not negative.size:
+            return []
+        return [
+            f"{told(negative, what='channel')} averaged with weights that add up to "
+            f"{sums[negative].min():.3g}, not to more than 0"
+        ]
 
     def _frozen(self, params: Params) -> Stage:
         weights = self.arrays(params)["weights"]
