@@ -9,22 +9,23 @@ from jaxspec import pieces
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--share", type=int, default=1, metavar="N", help="of every test, each N-th case alone"
-    )
+    option = parser.addoption
+    option("--share", type=int, default=1, metavar="N", help="of every test, each N-th case alone")
+    option("--first", type=int, default=0, metavar="K", help="with --share, from case K on")
 
 
 def pytest_collection_modifyitems(config, items):
-    """With ``--share N``, keep the cases 0, N, 2 N, … of every test function."""
-    share = config.getoption("--share")
+    """With ``--share N --first K``, keep the cases K, K + N, … of tests with at least N cases."""
+    share, first = config.getoption("--share"), config.getoption("--first")
+    functions = [item.nodeid.split("[")[0] for item in items]
+    cases = collections.Counter(functions)
     seen = collections.Counter()
-    kept = []
-    for item in items:
-        function = item.nodeid.split("[")[0]
-        if seen[function] % share == 0:
-            kept.append(item)
+    kept, left = [], []
+    for item, function in zip(items, functions, strict=True):
+        mine = seen[function] % share == first or cases[function] < share
+        (kept if mine else left).append(item)
         seen[function] += 1
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    config.hook.pytest_deselected(items=left)
     items[:] = kept
 
 

@@ -305,11 +305,15 @@ def draw(results: dict[str, Any], path: Any) -> None:
     for axes, kind in zip(panels, KINDS, strict=True):
         values = [row[kind]["ms"] for row in rows]
         bars = axes.barh([row["name"] for row in rows], values, color="#5ec0a0")
-        axes.bar_label(bars, [f" {value:.3g}" for value in values], fontsize=8)
+        axes.bar_label(
+            bars,
+            [f" {value:.3g}" if value < 1000 else f" {value:.0f}" for value in values],
+            fontsize=8,
+        )
         axes.set_xscale("log")
-        axes.set_xlim(right=8 * max(values))
+        axes.set_xlim(right=20 * max(values))
         axes.set_title(kind, fontsize=10)
-        axes.set_xlabel(f"ms for {batch} clip(s) of 1 s")
+        axes.set_xlabel(f"ms for {batch} × 1 s")
     panels[0].invert_yaxis()
     figure.savefig(path, dpi=100)
 
