@@ -137,9 +137,8 @@ class Gabor(_Filters):
         beyond it; or, ``False``, begin there.
       method: ``"fft"``: of the spectrum of the clip, the bins around each centre; Gaussians are
         then not cut off at ``taps``, which should be at least 8 standard deviations, but in
-        frequency at ``sample_rate / (2 hop_length)`` from the centre; a sample that is NaN makes its
-        whole clip NaN. ``"direct"``: matrix
-        products with the kernels, which cost ``taps`` for every number.
+        frequency at ``sample_rate / (2 hop_length)`` from the centre; one NaN makes all of its clip
+        NaN. ``"direct"``: matrix products with the kernels, which cost ``taps`` for every number.
 
     Raises:
       ValueError: as `Filterbank`.
