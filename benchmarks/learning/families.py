@@ -6,7 +6,8 @@ The task is that of ``digits.py``: spoken digits in noise at 0 dB, at a level an
 and step, the official split (recordings 0 to 4 of every speaker and digit are the test). Here all
 begins with the waveform, so that windows and filters in time can be learned, too. 16 bands, 80
 frames (wavelet octaves have 18 channels and 100 frames), the same small network, 400 steps, 3
-seeds. About 15 minutes on two cores.
+seeds. Half an hour on two quiet cores, most of it for wavelet
+octaves and STRF.
 
 Every front-end that learns is trained twice: as it is, and with a learning rate of 0, so that the
 gain of learning is not that of having other filters. Features are normalised by one number for all
