@@ -6,8 +6,7 @@ The task is that of ``digits.py``: spoken digits in noise at 0 dB, at a level an
 and step, the official split (recordings 0 to 4 of every speaker and digit are the test). Here all
 begins with the waveform, so that windows and filters in time can be learned, too. 16 bands, 80
 frames (wavelet octaves have 18 channels and 100 frames), the same small network, 400 steps, 3
-seeds. Half an hour on two quiet cores, most of it for wavelet
-octaves and STRF.
+seeds. Long: 14 of the 16 took 21 minutes on two busy cores, wavelet octaves as much again.
 
 Every front-end that learns is trained twice: as it is, and with a learning rate of 0, so that the
 gain of learning is not that of having other filters. Features are normalised by one number for all
