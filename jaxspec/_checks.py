@@ -164,3 +164,16 @@ def check_time_axis(name: str, x: jax.Array, axis: int = -1) -> None:
             f"the time axis of {name} must hold at least 1 position, got {name} with shape "
             f"{x.shape}"
         )
+
+
+def told(places: np.ndarray, *, what: str = "band") -> str:
+    """Which of many, at most three of them by number, up to the verb.
+
+    Example:
+      >>> told(np.array([4])), told(np.array([0, 2, 5, 6, 7]))
+      ('band 4 is', '5 bands (0, 2, 5, …) are')
+    """
+    if len(places) == 1:
+        return f"{what} {places[0]} is"
+    numbers = ", ".join(str(place) for place in places[:3])
+    return f"{len(places)} {what}s ({numbers}{', …' if len(places) > 3 else ''}) are"

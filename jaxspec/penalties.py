@@ -67,7 +67,7 @@ def coverage_penalty(bank: Any, params: Params, *, least: float = 0.5) -> jax.Ar
       0.7
     """
     least = check_number("least", least, above=0, at_most=1)
-    before, after = (jnp.abs(w).sum(axis=-1) for w in _before_and_after(bank, params))
+    before, after = (jnp.abs(w).sum(axis=-1) for w in before_and_after(bank, params))
     covered = before > 0.01 * jnp.max(before)
     share = jnp.where(covered, after / jnp.where(covered, before, 1), 1)
     lack = jnp.maximum(1 - share / least, 0)
@@ -93,7 +93,7 @@ def overlap_penalty(bank: Any, params: Params) -> jax.Array:
       >>> bool(training.overlap_penalty(bank, wide) > training.overlap_penalty(bank, params))
       True
     """
-    before, after = (_cosines(w) for w in _before_and_after(bank, params))
+    before, after = (_cosines(w) for w in before_and_after(bank, params))
     return jnp.sum(jnp.maximum(after - before, 0) ** 2) / before.shape[0]
 
 
@@ -115,17 +115,13 @@ def spacing_penalty(bank: Any, params: Params) -> jax.Array:
       >>> round(float(training.spacing_penalty(bank, params)), 2)
       0.16
     """
-    if not hasattr(bank, "edges"):
-        raise TypeError(
-            f"bank must be a stage with bands, such as frontend['filterbank'], with its own "
-            f"parameters, got a {type(bank).__name__}"
-        )
+    _check_has("edges", bank=bank, what="a stage with bands, such as frontend['filterbank']")
 
     def gaps(params: Params) -> jax.Array:
         edges = jnp.diff(hz_to_scale(bank.edges(params), scale=bank.scale))
         return edges / edges.sum()
 
-    before = gaps(_start(bank, params))
+    before = gaps(started(bank, params))
     return jnp.maximum(jnp.sum(before * jnp.log(before / gaps(params))), 0)
 
 
@@ -183,18 +179,14 @@ def condition_penalty(filters: Any, params: Params) -> jax.Array:
     return jnp.log1p(_WORST) - jnp.log(share + _WORST)
 
 
-def _before_and_after(bank: Any, params: Params) -> tuple[jax.Array, jax.Array]:
-    if not hasattr(bank, "weights"):
-        raise TypeError(
-            f"bank must be a filterbank, such as frontend['filterbank'], with its own parameters, "
-            f"got a {type(bank).__name__}"
-        )
+def before_and_after(bank: Any, params: Params) -> tuple[jax.Array, jax.Array]:
+    _check_has("weights", bank=bank, what="a filterbank, such as frontend['filterbank']")
     dtype = _dtype(params)
-    start = _start(bank, params)
+    start = started(bank, params)
     return bank.weights(start, dtype=dtype), bank.weights(params, dtype=dtype)
 
 
-def _start(bank: Any, params: Params) -> Params:
+def started(bank: Any, params: Params) -> Params:
     return bank.init(jax.random.key(0), dtype=_dtype(params))
 
 
@@ -210,9 +202,15 @@ def _cosines(weights: jax.Array) -> jax.Array:
 
 
 def _kernels(filters: Any, params: Params) -> dict[str, jax.Array]:
-    if not hasattr(filters, "kernels"):
-        raise TypeError(
-            f"filters must be a stage of filters in time, such as frontend['free_filters'], with "
-            f"its own parameters, got a {type(filters).__name__}"
-        )
+    what = "a stage of filters in time, such as frontend['free_filters']"
+    _check_has("kernels", filters=filters, what=what)
     return filters.kernels(params, dtype=_dtype(params))
+
+
+def _check_has(attribute: str, *, what: str, **stage: Any) -> None:
+    """Refuse a stage, given under the name of the argument, that has not what is needed."""
+    ((name, value),) = stage.items()
+    if not hasattr(value, attribute):
+        raise TypeError(
+            f"{name} must be {what}, with its own parameters, got a {type(value).__name__}"
+        )

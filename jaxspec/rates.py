@@ -153,7 +153,8 @@ def at_rate(frontend: FrontEnd, sample_rate: float, *, lengths: str = "exact") -
     if not isinstance(frontend, FrontEnd):
         raise TypeError(f"frontend must be a FrontEnd, got a {type(frontend).__name__}")
     check_choice("lengths", lengths, LENGTHS)
-    _refuse_samples(frontend)
+    for name, stage in zip(frontend.names, frontend.stages, strict=True):
+        _refuse(name, stage)  # a better reason than that no rate is known
     old = frontend.checked_rate(None)
     new = check_number("sample_rate", sample_rate, above=0)
     return frontend if new == old else _chain(frontend, _Change(old, new, lengths))
@@ -195,17 +196,13 @@ class _Change:
         return 2 * half + taps % 2
 
 
-def _refuse_samples(frontend: FrontEnd) -> None:
+def _refuse(name: str, stage: Stage) -> None:
     """Whatever the rates, some stages are for one alone."""
-    for name, stage in zip(frontend.names, frontend.stages, strict=True):
-        if type(stage) in _REFUSED:
-            raise ValueError(
-                f"{name}: cannot be had at another sample rate: {_REFUSED[type(stage)]}"
-            )
+    if type(stage) in _REFUSED:
+        raise ValueError(f"{name}: cannot be had at another sample rate: {_REFUSED[type(stage)]}")
 
 
 def _chain(frontend: FrontEnd, change: _Change) -> FrontEnd:
-    _refuse_samples(frontend)
     found: list[Stage] = []
     before: int | None = None
     after: int | None = None
@@ -250,8 +247,7 @@ def _converted(name: str, stage: Stage, change: _Change, stride: int | None) -> 
         return stages.Beside(branches=tuple(branches))
     if kind in _UNCHANGED:
         return stage
-    if kind in _REFUSED:
-        _refuse_samples(FrontEnd(stage))
+    _refuse(name, stage)
     if kind not in _WHOLE:
         raise ValueError(f"{name}: how a {kind.__name__} depends on the sample rate is not known")
     _check_no_samples(name, stage)

@@ -16,8 +16,8 @@ from jaxspec._checks import check_number
 from jaxspec.diagnostics import coverage_divergence, dead_bands, filter_divergence
 from jaxspec.frontend import FrontEnd
 from jaxspec.learning import Names, merge, split
-from jaxspec.penalties import _before_and_after, _start
 from jaxspec.penalties import analyticity_penalty as analyticity_penalty
+from jaxspec.penalties import before_and_after, started
 from jaxspec.penalties import condition_penalty as condition_penalty
 from jaxspec.penalties import coverage_penalty as coverage_penalty
 from jaxspec.penalties import distance_from_start as distance_from_start
@@ -285,12 +285,12 @@ def metrics(stage: Stage, params: Params) -> dict[str, jax.Array]:
 
 
 def _movement(bank: Any, params: Params) -> dict[str, jax.Array]:
-    moved = jnp.abs(bank.centers(params) - bank.centers(_start(bank, params)))
+    moved = jnp.abs(bank.centers(params) - bank.centers(started(bank, params)))
     return {"moved_hz": moved.mean(), "most_moved_hz": moved.max()}
 
 
 def _bank_metrics(bank: Any, params: Params) -> dict[str, jax.Array]:
-    before, after = _before_and_after(bank, params)
+    before, after = before_and_after(bank, params)
     return {
         "coverage_divergence": coverage_divergence(before, after),
         "filter_divergence": filter_divergence(before, after).mean(),

@@ -203,10 +203,6 @@ def movement(frontend: FrontEnd, params: networks.Params) -> dict[str, float]:
         if isinstance(stage, stages.AdaptiveSTFT):
             lengths = jax.vmap(lambda params, stage=stage: stage.values(params)["win_length"])(own)
             found["window"] = float((lengths - stage.win_length).mean())
-        elif isinstance(stage, stages.OctaveFilters):
-            change = jax.tree.map(jnp.subtract, own, start)["filters"]
-            size = jnp.mean(change**2) / jnp.mean(start["filters"] ** 2)
-            found["weights"] = float(jnp.sqrt(size))
         elif stage.matrix_params or getattr(stage, "layout", "") == "free":
             found["weights"] = _relative_change(stage, own, start)
         elif hasattr(stage, "centers"):
@@ -219,7 +215,8 @@ def movement(frontend: FrontEnd, params: networks.Params) -> dict[str, float]:
 
 
 def _relative_change(stage: Any, params: networks.Params, start: networks.Params) -> float:
-    table = stage.kernels if hasattr(stage, "kernels") else stage.weights
+    # Octaves have neither: their parameters are the filters.
+    table = getattr(stage, "kernels", getattr(stage, "weights", lambda params: params))
     change = jax.tree.map(jnp.subtract, jax.vmap(table)(params), table(start))
     runs = len(jax.tree.leaves(params)[0])
     size = sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(change)) / runs

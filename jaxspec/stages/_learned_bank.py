@@ -31,7 +31,6 @@ __all__ = [
     "check_bandwidths",
     "check_limits",
     "check_points",
-    "told",
 ]
 
 # The parameters of every layout, then those that it has if they are named.
@@ -124,19 +123,6 @@ def check_limits(
             f"learned, got f_min={f_min:g} and f_max={f_max:g}"
         )
     return low, high
-
-
-def told(places: np.ndarray, *, what: str = "band") -> str:
-    """Which of many, at most three of them by number, up to the verb.
-
-    Example:
-      >>> told(np.array([4])), told(np.array([0, 2, 5, 6, 7]))
-      ('band 4 is', '5 bands (0, 2, 5, …) are')
-    """
-    if len(places) == 1:
-        return f"{what} {places[0]} is"
-    numbers = ", ".join(str(place) for place in places[:3])
-    return f"{len(places)} {what}s ({numbers}{', …' if len(places) > 3 else ''}) are"
 
 
 def bank_findings(bank: Any, params: Params, points: np.ndarray) -> list[str]:

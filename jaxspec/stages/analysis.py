@@ -10,12 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice, check_positive_int
+from jaxspec._checks import check_choice, check_positive_int, told
 from jaxspec.analysis import filtered_by_fft, gaussian_envelope, sinc_envelope, wave_kernels
 from jaxspec.stage import Params, Stage
 from jaxspec.stages._bands import _Bands
 from jaxspec.stages._in_time import _InTime
-from jaxspec.stages._learned_bank import told
 from jaxspec.table import Table
 from jaxspec.windows import WindowLike, held, window
 

@@ -10,12 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice, check_positive_int
+from jaxspec._checks import check_choice, check_positive_int, told
 from jaxspec.analysis import hilbert_transform
 from jaxspec.learning import Names, check_learn, learned_names
 from jaxspec.stage import Params, Stage
 from jaxspec.stages._in_time import _InTime
-from jaxspec.stages._learned_bank import told
 from jaxspec.stages.spectrum import real_products
 from jaxspec.table import Table
 
