@@ -28,6 +28,7 @@ __all__ = ["OctaveFilters"]
 
 _ALIGN = ("frames", "octaves")
 _NAMES = ("filters",)
+_LEAST_PIECE = 16  # in units of the reach: pieces overlap by one, computed anew at every level
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,6 +170,11 @@ class OctaveFilters(Stage):
             1, taps=self.taps, stride=self.stride, shifts=self._shifts, lags=self._lags
         ).inputs[0]
         return Reach(stride=self.stride, before=-first, after=last, clip=self.pad_mode == "wrap")
+
+    @property
+    def least_piece(self) -> int:
+        """The samples of the pieces that are worth their overlap."""
+        return _LEAST_PIECE * (self.reach.before + self.reach.after)
 
     @property
     def middles(self) -> tuple[float, ...]:
