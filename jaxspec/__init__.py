@@ -93,6 +93,10 @@ from jaxspec.bucketing import length_buckets as length_buckets
 from jaxspec.frontend import FrontEnd as FrontEnd
 from jaxspec.learning import merge as merge
 from jaxspec.learning import split as split
+from jaxspec.padded import Padded as Padded
+from jaxspec.padded import apply_padded as apply_padded
+from jaxspec.streaming import Stream as Stream
+from jaxspec.streaming import StreamState as StreamState
 from jaxspec.rates import at_rate as at_rate
 from jaxspec.reach import Reach as Reach
 from jaxspec.stage import Stage as Stage

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_positive_int
-from jaxspec.frontend import FrontEnd
+from jaxspec.framing import only_first
 from jaxspec.stage import Params, Stage, apply_unchecked
 
 __all__ = ["apply_bucketed", "bucket_length", "length_buckets"]
@@ -109,8 +109,7 @@ def apply_bucketed(
     under ``jit`` every length has its own program all the same, as shapes are part of a program.
 
     Args:
-      stage: a stage or `FrontEnd` that takes waveforms and gives frames, and of which no stage
-        needs the whole clip (`Reach.clip`).
+      stage: a stage or `FrontEnd` that takes waveforms and gives frames.
       params: as in `Stage.apply`.
       x: waveform ``(..., samples)``, all of one length.
       buckets: as in `bucket_length`.
@@ -133,13 +132,6 @@ def apply_bucketed(
     """
     if not isinstance(stage, Stage):
         raise TypeError(f"stage must be a stage or a FrontEnd, got a {type(stage).__name__}")
-    parts = stage.stages if isinstance(stage, FrontEnd) else (stage,)
-    for part in parts:
-        if part.reach.clip:
-            raise ValueError(
-                f"apply_bucketed cannot tell {type(part).__name__} where the clip ends, and it "
-                f"needs the whole clip (as with top_db, say); use the other stages, or apply"
-            )
     if stage.takes != "waveform" or stage.gives == "waveform":
         raise ValueError(
             f"apply_bucketed needs a stage from waveforms to frames, got a {type(stage).__name__} "
@@ -160,5 +152,4 @@ def apply_bucketed(
 @partial(jax.jit, static_argnums=0)
 def _masked(stage: Stage, params: Params, x: jax.Array, length: jax.Array) -> jax.Array:
     y = apply_unchecked(stage, params, stage.check_input(x), length)
-    position = jnp.arange(y.shape[-2], dtype=jnp.int32)[:, None]
-    return jnp.where(position < stage.length(length), y, jnp.zeros_like(y))
+    return only_first(y, stage.length(length), axis=-2)

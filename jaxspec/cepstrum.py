@@ -175,16 +175,27 @@ def delta(x: jax.Array, *, width: int = 9, order: int = 1, edge: str = "edge") -
     x = as_computed(narrow)
     if edge == "edge":
         y = delta_taps(delta_edges(x, width=width), width=width, order=order)
-    elif x.shape[-2] < width:
+    else:
+        y = delta_interp(x, width=width, order=order)
+    return as_returned(y, narrow.dtype)
+
+
+def delta_interp(
+    x: jax.Array, *, width: int, order: int, length: jax.Array | int | None = None
+) -> jax.Array:
+    """The derivative whose ends are those of the fit of the first and last ``width`` frames.
+
+    With ``length``, which may be traced, of the first so many frames.
+    """
+    if x.shape[-2] < width:
         raise ValueError(
             f'width must be <= the number of frames with edge="interp", got width={width} and '
             f"{x.shape[-2]} frames"
         )
-    else:
-        # The order-th derivative of a polynomial of degree order is constant: what the fit of the
-        # first and last window says of its middle holds for its ends.
-        y = delta_edges(delta_taps(x, width=width, order=order), width=width)
-    return as_returned(y, narrow.dtype)
+    # The order-th derivative of a polynomial of degree order is constant: what the fit of the first
+    # and last window says of its middle holds for its ends.
+    inner = None if length is None else jnp.maximum(length - width + 1, 1)
+    return delta_edges(delta_taps(x, width=width, order=order), width=width, length=inner)
 
 
 def check_delta(width: int, order: int, edge: str) -> tuple[int, int]:

@@ -30,11 +30,13 @@ __all__ = [
     "frame",
     "frame_times",
     "num_frames",
+    "only_first",
     "overlap_add",
     "pad",
     "pad_first",
     "repeat_ends",
     "samples_for_frames",
+    "start_need",
 ]
 
 PAD_MODES = ("reflect", "constant", "edge", "symmetric", "wrap")
@@ -174,6 +176,17 @@ def pad(x: jax.Array, *, before: int, after: int, pad_mode: str = "reflect") -> 
     return jnp.concatenate([part for part in parts if part.shape[-1]], axis=-1)
 
 
+def start_need(before: int, pad_mode: str) -> int:
+    """The farthest sample that stands anywhere in front of a padded clip; -1 for none.
+
+    Example:
+      >>> [start_need(3, mode) for mode in ("reflect", "symmetric", "edge", "constant")]
+      [3, 2, 0, -1]
+    """
+    farthest = {"reflect": before, "symmetric": before - 1, "edge": 0}
+    return farthest.get(pad_mode, -1) if before > 0 else -1
+
+
 def pad_first(
     x: jax.Array, *, length: jax.Array | int, before: int, after: int, pad_mode: str, axis: int = -1
 ) -> jax.Array:
@@ -196,6 +209,17 @@ def pad_first(
     )
     padded = jnp.concatenate([front, x, jnp.zeros_like(back)], axis=axis)
     return jax.lax.dynamic_update_slice_in_dim(padded, back, before + length, axis=axis)
+
+
+def only_first(
+    x: jax.Array, length: jax.Array | int | None, *, axis: int = -1, value: float = 0.0
+) -> jax.Array:
+    """``x`` with ``value`` behind its first ``length`` positions; ``None``: as it is."""
+    if length is None:
+        return x
+    position = jnp.arange(x.shape[axis], dtype=jnp.int32)
+    position = position.reshape((-1,) + (1,) * (-1 - axis if axis < 0 else x.ndim - 1 - axis))
+    return jnp.where(position < length, x, jnp.asarray(value, x.dtype))
 
 
 def repeat_ends(

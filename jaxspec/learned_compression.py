@@ -12,9 +12,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_parameter, check_real, check_time_axis
 from jaxspec._dtypes import as_computed, as_returned
+from jaxspec.framing import only_first
 from jaxspec.powers import not_negative
 
 __all__ = ["OVER_TIME", "dynamic_range", "log_offset", "log_power_blend", "log_tbn"]
@@ -190,17 +192,36 @@ def log_tbn(
     check_time_axis("x", narrow, axis=-2)
     check_choice("over_time", over_time, OVER_TIME)
     eps = check_number("eps", eps, above=0)
+    y = tbn(
+        x, log10_scale=log10_scale, scale=scale, shift=shift, over_time=over_time, eps=eps
+    )  # fmt: skip
+    return as_returned(y, narrow.dtype)
+
+
+def tbn(
+    x: jax.Array,
+    *,
+    log10_scale: float | jax.Array,
+    scale: float | jax.Array,
+    shift: float | jax.Array,
+    over_time: str,
+    eps: float,
+    length: jax.Array | int | None = None,
+) -> jax.Array:
+    """`log_tbn`, for which the first ``length`` frames alone count, a number that may be traced."""
+    x = not_negative(x)
     decades = _array("log10_scale", log10_scale, x)
     y = _log1p_scaled(x, jnp.exp(math.log(10) * decades))
+    count = y.shape[-2] if length is None else jnp.maximum(length, 1)
     if over_time == "normalize":
-        y = y - jnp.mean(y, axis=-2, keepdims=True)
-        y = y * jax.lax.rsqrt(jnp.mean(y**2, axis=-2, keepdims=True) + eps)
+        y = y - jnp.sum(only_first(y, length, axis=-2), axis=-2, keepdims=True) / count
+        square = jnp.sum(only_first(y, length, axis=-2) ** 2, axis=-2, keepdims=True) / count
+        y = y * jax.lax.rsqrt(square + eps)
     elif over_time != "none":
-        middle = (y.shape[-2] - 1) // 2
-        less = y - jnp.sort(y, axis=-2)[..., middle : middle + 1, :]
+        in_order = jnp.sort(only_first(y, length, axis=-2, value=np.inf), axis=-2)
+        less = y - jnp.take(in_order, jnp.asarray([(count - 1) // 2]), axis=-2)
         y = less if over_time == "median" else jnp.concatenate([y, less], axis=-1)
-    y = _array("scale", scale, x) * y + _array("shift", shift, x)
-    return as_returned(y, narrow.dtype)
+    return _array("scale", scale, x) * y + _array("shift", shift, x)
 
 
 def _log1p_scaled(x: jax.Array, scale: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxspec.learning import Names, merge, split
+from jaxspec.padded import applied
 from jaxspec.stage import Params, Stage
 
 __all__ = ["Features"]
@@ -49,8 +50,15 @@ class Features(nn.Module):
     param_dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """``stage.apply`` with the module's parameters."""
+    def __call__(
+        self,
+        x: jax.Array,
+        lengths: jax.Array | None = None,
+        *,
+        fill: float = 0.0,
+        valid: str = "own",
+    ) -> Any:
+        """``stage.apply`` with the module's parameters, or `jaxspec.apply_padded` with lengths."""
         # The structure is known from the stage alone; values are only made when initialising.
         trained, constant = split(self.stage.param_shapes(), self.train)
         trained_start, constant_start = (
@@ -61,7 +69,7 @@ class Features(nn.Module):
             name: self.variable("constants", name, lambda n=name: constant_start[n]).value
             for name in constant
         }
-        return self.stage.apply(merge(params, constants), x)
+        return applied(self.stage, merge(params, constants), x, lengths, fill=fill, valid=valid)
 
     def _start(self) -> Params:
         return self.stage.init(self.make_rng("params"), dtype=self.param_dtype)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxspec.learning import Names, split
+from jaxspec.padded import applied
 from jaxspec.stage import Params, Stage, leaves_by_path
 
 __all__ = ["Constant", "Features"]
@@ -71,9 +72,16 @@ class Features(nnx.Module):
         self.stage.check_params(params)
         _assign(self.values, params)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """``stage.apply`` with the module's parameters."""
-        return self.stage.apply(self.params(), x)
+    def __call__(
+        self,
+        x: jax.Array,
+        lengths: jax.Array | None = None,
+        *,
+        fill: float = 0.0,
+        valid: str = "own",
+    ) -> Any:
+        """``stage.apply`` with the module's parameters, or `jaxspec.apply_padded` with lengths."""
+        return applied(self.stage, self.params(), x, lengths, fill=fill, valid=valid)
 
 
 def _variables(params: Params, trained: set[str], prefix: str = "") -> nnx.Dict:

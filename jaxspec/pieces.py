@@ -50,6 +50,26 @@ class Chain:
         return farthest
 
     @property
+    def first(self) -> int:
+        """The first frame that sees no edge at the start."""
+        first = 0
+        for stage in self.stages:
+            reach = stage.reach
+            first = max(-(-(first + reach.before) // reach.stride), 0)
+        return first
+
+    @property
+    def start_need(self) -> int:
+        """The farthest sample that a frame sees by an edge rule at the start; -1 for none."""
+        need, after, stride = -1, 0, 1
+        for stage in self.stages:
+            if stage.start_need >= 0:
+                need = max(need, stride * stage.start_need + after)
+            after += stride * stage.reach.after
+            stride *= stage.reach.stride
+        return need
+
+    @property
     def middle(self) -> float:
         """The sample in the middle of what frame 0 describes."""
         middle, stride = 0.0, 1
@@ -116,7 +136,7 @@ class Plan(NamedTuple):
         reach, clips = chain.reach, math.prod(batch)
         width = reach.before + reach.after + 1
         frames = chain.length(samples)
-        first = max(-(-reach.before // reach.stride), 0)
+        first = chain.first
         inner = min((samples - 1 - reach.after) // reach.stride, frames - 1) - first
         # Edge rules that look farther than a frame would need longer pieces at the ends.
         if clips == 0 or inner <= 0 or chain.edge_reach >= width:

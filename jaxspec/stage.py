@@ -18,6 +18,8 @@ and `Stage.evaluate` is made of four pieces, which tiles, streams and shards put
     extend(x, length)           the clip with its edges continued         (reach.before / after)
     advance(params, carry, x)   the carry after, and the outputs of all positions of an extended
                                 clip or piece of one
+
+or, of a stage that needs the whole clip, of ``prepare``, ``extend`` and ``transform_clip``.
 """
 
 from __future__ import annotations
@@ -89,6 +91,11 @@ class Stage(abc.ABC):
         return 0
 
     @property
+    def start_need(self) -> int:
+        """The farthest input position that the rule of `extend` reads at the start; -1 for none."""
+        return max(self.reach.before, self.edge_reach) if self.reach.before > 0 else -1
+
+    @property
     def middle(self) -> float:
         """The input position in the middle of what output 0 describes."""
         return 0.0
@@ -138,12 +145,19 @@ class Stage(abc.ABC):
         """The outputs of an extended clip, for a stage without a past."""
         raise NotImplementedError(f"{type(self).__name__} must define transform or advance")
 
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        """The outputs of an extended clip whose first ``length`` positions count (reach clip)."""
+        del length
+        return self.transform(params, x)
+
     def evaluate(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
-        """The outputs of a clip: the four methods above together, unchecked.
+        """The outputs of a clip: the methods above together, unchecked.
 
         With ``length``, as in `extend`, the outputs of the clip come first.
         """
         params = self.prepare(params)
+        if self.reach.clip:
+            return self.transform_clip(params, self.extend(x, length), length)
         return self.advance(params, self.initial_carry(params, x), self.extend(x, length))[1]
 
     # How a stage is used.

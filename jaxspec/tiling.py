@@ -65,7 +65,7 @@ def _with_end(
     They are evaluated once more, as frames of the last samples before that end.
     """
     reach = chain.reach
-    first = max(-(-reach.before // reach.stride), 0)
+    first = chain.first
     # As many as see the end of a clip of this length, give or take one.
     anew = chain.length(x.shape[-1]) - max((x.shape[-1] - 1 - reach.after) // reach.stride, 0) + 2
     samples = (first + anew) * reach.stride + reach.before + reach.after + 1
@@ -353,6 +353,10 @@ class _Mapped:
     @property
     def edge_reach(self) -> int:
         return self.chain.edge_reach
+
+    @property
+    def first(self) -> int:
+        return self.chain.first
 
     @property
     def least_piece(self) -> int:

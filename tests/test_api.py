@@ -34,7 +34,7 @@ LAYERS = [
     "stages.octaves", "stages.bands", "stages.pooling",
     "stages.compression", "stages.learned_compression", "stages.values", "stages.gain_control",
     "stages.cepstrum", "stages.layout", "stages.strf", "stages.branches", "stages", "pieces",
-    "tiling", "frontend", "bucketing", "rates",
+    "tiling", "frontend", "padded", "stream_parts", "streaming", "bucketing", "rates",
     "penalties", "training", "features", "presets._registry", "presets.basic", "presets.whisper",
     "presets._kaldi_steps", "presets.kaldi",
     "presets.nemo", "presets.speech", "presets.synthesis", "presets.tagging", "presets.quality",

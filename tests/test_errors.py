@@ -37,6 +37,11 @@ def _octaves(**options):
     return stages.OctaveFilters(**{"n_octaves": 4, "filters_per_octave": 2, "taps": 6, **options})
 
 
+def _padded(**options):
+    given = {"lengths": [1000, 7], **options}
+    return jaxspec.apply_padded(stages.Scale(factor=2), {}, np.zeros((2, 1000), "f"), **given)
+
+
 def _spectrum(frames=3, bins=201):
     return jnp.ones((frames, bins), jnp.complex64)
 
@@ -434,11 +439,22 @@ CASES = {
     "buckets too short": (ValueError, r"longer than the longest of buckets=\(10, 999\)",
                           lambda: jaxspec.apply_bucketed(
                               jaxspec.presets.get("log_mel"), {}, X, buckets=[10, 999])),
-    "bucket of a clip": (ValueError, "apply_bucketed cannot tell STFT where the clip ends",
-                         lambda: jaxspec.apply_bucketed(
-                             stages.STFT(pad_mode="wrap", **STFT), {}, X)),
     "bucket of features": (ValueError, "from waveforms to frames, got a Ln from features",
                            lambda: jaxspec.apply_bucketed(stages.Ln(), {}, np.ones((3, 4)))),
+    "padded with what": (TypeError, "stage must be a stage or a FrontEnd, got a function",
+                         lambda: jaxspec.apply_padded(jaxspec.stft, {}, X, np.array([], int))),
+    "lengths of floats": (TypeError, "lengths must be ints, got lengths of dtype float",
+                          lambda: _padded(lengths=[3.0, 4.0])),
+    "lengths of another batch": (ValueError, r"lengths with shape \(3,\) for batch axes \(2,\)",
+                                 lambda: _padded(lengths=[3, 4, 5])),
+    "length above": (ValueError, "padded length 1000, got a length of 1001",
+                     lambda: _padded(lengths=[3, 1001])),
+    "length below 0": (ValueError, "lengths must be >= 0 .* got a length of -1",
+                       lambda: _padded(lengths=[-1, 1000])),
+    "fill": (ValueError, "fill must be a finite number, got fill=nan",
+             lambda: _padded(fill=float("nan"))),
+    "valid": (ValueError, "valid must be one of 'own', 'any', 'all', 'center', got valid='both'",
+              lambda: _padded(valid="both")),
     "bucket of integers": (TypeError, "x with dtype int16", lambda: jaxspec.apply_bucketed(
         jaxspec.presets.get("log_mel"), {}, np.zeros(1000, np.int16))),
     "bucket of nothing": (ValueError, "time axis", lambda: jaxspec.apply_bucketed(

@@ -1,5 +1,7 @@
 """The Flax modules: thin, equal to `apply` bit for bit, and easy to save."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -221,6 +223,24 @@ def test_half_precision_parameters():
     module = jaxspec.nnx.Features(stage, param_dtype=jnp.bfloat16)
     assert module(x).dtype == jnp.float32
     assert np.allclose(module(x), stage.apply(stage.init(jax.random.key(0)), x), rtol=1e-4)
+
+
+@pytest.mark.parametrize("wrapper", [jaxspec.linen.Features, jaxspec.nnx.Features])
+def test_lengths(wrapper):
+    frontend = _frontend()
+    x, lengths = _input(frontend), np.array([900, 300, 0])
+    wanted = jaxspec.apply_padded(
+        frontend, frontend.init(jax.random.key(0)), x, lengths, fill=2.0, valid="center"
+    )
+    if wrapper is jaxspec.linen.Features:
+        module = wrapper(frontend)
+        call = functools.partial(module.apply, module.init(jax.random.key(0), x))
+    else:
+        call = wrapper(frontend)
+    y = call(x, lengths, fill=2.0, valid="center")
+    assert all((a == b).all() for a, b in zip(y, wanted, strict=True))
+    with pytest.raises(ValueError, match="fill and valid have no effect without lengths"):
+        call(x, fill=2.0)
 
 
 @pytest.mark.parametrize("wrapper", [jaxspec.linen.Features, jaxspec.nnx.Features])

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_positive_int
-from jaxspec.framing import pad
+from jaxspec.framing import only_first, pad, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 from jaxspec.stages.padding import at_least
@@ -42,6 +42,10 @@ class _InTime(Stage):
         return Reach(stride=self.hop_length, before=before, after=self.taps - 1 - before)
 
     @property
+    def start_need(self) -> int:
+        return start_need(self.reach.before, "constant")
+
+    @property
     def middle(self) -> float:
         return 0 if self.center else self.taps // 2
 
@@ -60,8 +64,7 @@ class _InTime(Stage):
                     f"with center=False; pad it, or use center=True"
                 )
             return x
-        if length is not None:
-            x = jnp.where(jnp.arange(x.shape[-1]) < length, x, 0)
+        x = only_first(x, length)
         half = self.taps // 2
         return pad(x, before=half, after=self.taps - 1 - half, pad_mode="constant")
 

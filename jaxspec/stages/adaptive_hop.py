@@ -12,7 +12,7 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_positive_int
 from jaxspec.adaptive_windows import between, computed_once
 from jaxspec.fourier import rfft
-from jaxspec.framing import pad
+from jaxspec.framing import pad, pad_first
 from jaxspec.parametrize import ends_reached
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
@@ -173,7 +173,10 @@ class AdaptiveHopSTFT(_Windowed):
         Constant: it has no derivative by the hop.
         """
         floor, rest = self._places(params, self.length(n_samples))
-        return floor + (rest > 0).astype(floor.dtype) <= self._room(n_samples)
+        return self._inside(floor, rest, n_samples)
+
+    def _inside(self, floor: jax.Array, rest: jax.Array, length: Any) -> jax.Array:
+        return floor + (rest > 0).astype(floor.dtype) <= self._room(length)
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         if not self.length(x.shape[-1]):
@@ -183,14 +186,18 @@ class AdaptiveHopSTFT(_Windowed):
             )
         return x
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         n = x.shape[-1]
         floor, rest = self._places(params, self.length(n))
         before = self.n_fft // 2 if self.center else 0
         if before:
-            x = pad(x, before=before, after=self.n_fft - before, pad_mode=self.pad_mode)
+            widths: dict[str, Any] = {"before": before, "after": self.n_fft - before}
+            if length is None:
+                x = pad(x, **widths, pad_mode=self.pad_mode)
+            else:
+                x = pad_first(x, length=length, **widths, pad_mode=self.pad_mode)
         # A frame beyond the clip is read from within it, and then set to 0.
-        inside = self.frame_mask(params, n)[:, None]
+        inside = self._inside(floor, rest, n if length is None else length)[:, None]
         first = jnp.where(inside, floor[:, None], 0)
         frames = x[..., first + jnp.arange(self.n_fft, dtype=jnp.int32)]
         window = computed_once(self._window(params, shift=rest).astype(x.dtype))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxspec import cepstrum
 from jaxspec._checks import check_choice, check_number, check_positive_int
+from jaxspec.framing import start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 
@@ -118,8 +120,15 @@ class Deltas(Stage):
             return Reach(clip=True)
         return Reach(before=self.width // 2, after=self.width // 2)
 
+    @property
+    def start_need(self) -> int:
+        return start_need(self.reach.before, "edge")
+
     def channels(self, n: int | None) -> int | None:
         return None if n is None else n * (self.order + 1)
+
+    def length(self, n: Any) -> Any:
+        return n * (n >= self.width) if self.edge == "interp" else n
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         if self.edge == "interp":
@@ -127,12 +136,14 @@ class Deltas(Stage):
         return cepstrum.delta_edges(x, width=self.width, length=length)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        orders = range(1, self.order + 1)
-        if self.edge == "interp":
-            derivatives = [
-                cepstrum.delta(x, width=self.width, order=order, edge="interp") for order in orders
-            ]
-            return jnp.concatenate([x, *derivatives], axis=-1)
         half = self.width // 2
+        orders = range(1, self.order + 1)
         derivatives = [cepstrum.delta_taps(x, width=self.width, order=order) for order in orders]
         return jnp.concatenate([x[..., half:-half, :], *derivatives], axis=-1)
+
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        derivatives = [
+            cepstrum.delta_interp(x, width=self.width, order=order, length=length)
+            for order in range(1, self.order + 1)
+        ]
+        return jnp.concatenate([x, *derivatives], axis=-1)

@@ -8,8 +8,9 @@ import jax
 
 from jaxspec import compression
 from jaxspec._checks import check_choice, check_number
+from jaxspec.framing import only_first
 from jaxspec.reach import Reach
-from jaxspec.stage import Params, Stage
+from jaxspec.stage import Length, Params, Stage
 
 __all__ = ["AmplitudeToDb", "Ln", "Log1p", "Log10", "PowerToDb"]
 
@@ -91,6 +92,10 @@ class PowerToDb(_Compression):
     @property
     def reach(self) -> Reach:
         return Reach(clip=self.ref == "max" or self.top_db is not None)
+
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        # The amplitudes and powers of what does not count are no larger than any other.
+        return self.transform(params, only_first(x, length, axis=-2))
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         return compression.power_to_db(x, ref=self.ref, amin=self.amin, top_db=self.top_db)

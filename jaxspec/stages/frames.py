@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
 from jaxspec.fourier import check_method, rfft
-from jaxspec.framing import frame, pad, pad_first
+from jaxspec.framing import frame, only_first, pad, pad_first, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 from jaxspec.stages.padding import at_least, with_zeros
@@ -107,6 +107,10 @@ class Frame(Stage):
         return self.frame_length // 2 + self.hop_length if self.edges == "mirror" else 0
 
     @property
+    def start_need(self) -> int:
+        return start_need(self._before, "symmetric" if self.edges == "mirror" else "constant")
+
+    @property
     def middle(self) -> float:
         return self.frame_length // 2 - self._before
 
@@ -134,7 +138,7 @@ class Frame(Stage):
             return x
         total = max((count - 1) * self.hop_length + self.frame_length, 0) if count else 0
         if self.edges == "same":
-            before = max(total - n, 0) // 2
+            return self._same(x, total, n if length is None else length)
         if before < 0:  # the middle of a hop lies behind its start by more than half a frame
             x = x[..., -before:]
             n, length, before = n + before, None if length is None else length + before, 0
@@ -146,6 +150,17 @@ class Frame(Stage):
         after += self.hop_length
         x = pad_first(x, length=length, before=before, after=after, pad_mode=mode)
         return x[..., :total]
+
+    def _same(self, x: jax.Array, total: int, length: Any) -> jax.Array:
+        """As many zeros before a clip as behind it, or one less."""
+        own = at_least((self.length(length) - 1) * self.hop_length + self.frame_length - length, 0)
+        if isinstance(length, int):
+            before = own // 2
+            widths = {"before": before, "after": max(total - x.shape[-1] - before, 0)}
+            return pad(x, **widths, pad_mode="constant")[..., :total]
+        most = self._before
+        x = pad(only_first(x, length), before=most, after=self.frame_length, pad_mode="constant")
+        return jax.lax.dynamic_slice_in_dim(x, most - own // 2, total, axis=x.ndim - 1)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         if x.shape[-1] < self.frame_length + self.lookahead:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
-from jaxspec.framing import repeat_ends
+from jaxspec.framing import repeat_ends, start_need
 from jaxspec.gain_control import (
     PCAN_BOUNDS,
     SMOOTHING,
@@ -161,6 +161,10 @@ class PCEN(_Banded):
     @property
     def reach(self) -> Reach:
         return Reach(past=True) if self.taps is None else Reach(before=self.taps - 1)
+
+    @property
+    def start_need(self) -> int:
+        return start_need(self.reach.before, "edge")
 
     def _bands(self, n: int | None) -> int | None:
         n = super()._bands(n)

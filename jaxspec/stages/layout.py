@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
-from jaxspec.framing import repeat_ends
+from jaxspec.framing import only_first, repeat_ends, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 from jaxspec.stages.padding import at_least, with_zeros
@@ -128,9 +128,7 @@ class Stack(_Layout):
             return x
         n = x.shape[-2]
         missing = self.length(n) * self.n - n
-        if length is not None:
-            position = jnp.arange(n, dtype=jnp.int32)[:, None]
-            x = jnp.where(position < length, x, self.value)
+        x = only_first(x, length, axis=-2, value=self.value)
         return with_zeros(x, missing, axis=-2, value=self.value)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
@@ -166,6 +164,10 @@ class Splice(_Layout):
     @property
     def reach(self) -> Reach:
         return Reach(stride=self.stride, before=self.before, after=self.after)
+
+    @property
+    def start_need(self) -> int:
+        return start_need(self.before, "edge")
 
     def channels(self, n: int | None) -> int | None:
         return None if n is None else n * (self.before + self.after + 1)
@@ -210,7 +212,8 @@ class DropFrames(_Layout):
 
     @property
     def reach(self) -> Reach:
-        return Reach(before=-self.first, after=self.first)
+        # Whether the clip goes on for so long that a frame is none of the last.
+        return Reach(before=-self.first, after=self.first + self.last)
 
     @property
     def middle(self) -> float:
@@ -220,11 +223,10 @@ class DropFrames(_Layout):
         return at_least(n - self.first - self.last, 0)
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
-        stop = x.shape[-2] - self.last
-        return x[..., self.first : max(stop, self.first), :]
+        return x[..., self.first :, :]
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return x
+        return x[..., : max(x.shape[-2] - self.last, 0), :]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -251,10 +253,8 @@ class ZeroFrames(_Layout):
         return Reach(after=self.last)  # whether the clip goes on for so long
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
-        n = x.shape[-2]
-        position = jnp.arange(n, dtype=jnp.int32)[:, None]
-        kept = position < (n if length is None else length) - self.last
-        return with_zeros(jnp.where(kept, x, 0), self.last, axis=-2)
+        kept = (x.shape[-2] if length is None else length) - self.last
+        return with_zeros(only_first(x, kept, axis=-2), self.last, axis=-2)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         return x[..., : -self.last, :]
@@ -290,8 +290,8 @@ class FitFrames(_Layout):
     def length(self, n: Any) -> int:
         return self.n_frames
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        x = x[..., : self.n_frames, :]
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        x = only_first(x, length, axis=-2, value=self.value)[..., : self.n_frames, :]
         return with_zeros(x, self.n_frames - x.shape[-2], axis=-2, value=self.value)
 
 
@@ -323,8 +323,9 @@ class PadFrames(_Layout):
     def length(self, n: Any) -> Any:
         return -(-n // self.multiple) * self.multiple
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         missing = self.length(x.shape[-2]) - x.shape[-2]
+        x = only_first(x, length, axis=-2, value=self.value)
         return with_zeros(x, missing, axis=-2, value=self.value)
 
 

@@ -15,7 +15,7 @@ from jaxspec import compression, learned_compression
 from jaxspec._checks import check_choice, check_number
 from jaxspec.learning import Names
 from jaxspec.reach import Reach
-from jaxspec.stage import Params
+from jaxspec.stage import Length, Params
 from jaxspec.stages._banded import Quantity, _Banded
 from jaxspec.table import Table
 
@@ -227,6 +227,9 @@ class LogTBN(_Banded):
         return n if n is None or self.over_time != "append" else 2 * n
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return learned_compression.log_tbn(
-            x, **self.values(params), over_time=self.over_time, eps=self.eps
+        return self.transform_clip(params, x)
+
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        return learned_compression.tbn(
+            x, **self.values(params), over_time=self.over_time, eps=self.eps, length=length
         )

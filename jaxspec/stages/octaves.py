@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_positive_int
-from jaxspec.framing import PAD_MODES, pad, pad_first
+from jaxspec.framing import PAD_MODES, pad, pad_first, start_need
 from jaxspec.learning import Names, check_learn, learned_names
 from jaxspec.octaves import (
     filtered_octaves,
@@ -175,6 +175,10 @@ class OctaveFilters(Stage):
     def least_piece(self) -> int:
         """The samples of the pieces that are worth their overlap."""
         return _LEAST_PIECE * (self.reach.before + self.reach.after)
+
+    @property
+    def start_need(self) -> int:
+        return start_need(self.reach.before, self.pad_mode)
 
     @property
     def middles(self) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_positive_int
-from jaxspec.framing import PAD_MODES, pad, pad_first
+from jaxspec.framing import PAD_MODES, only_first, pad, pad_first, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 
@@ -65,6 +65,10 @@ class Pad(_Waveform):
         return 0 if self.pad_mode == "constant" else max(self.before, self.after)
 
     @property
+    def start_need(self) -> int:
+        return start_need(self.before, self.pad_mode)
+
+    @property
     def middle(self) -> float:
         return -self.before
 
@@ -106,7 +110,8 @@ class Trim(_Waveform):
 
     @property
     def reach(self) -> Reach:
-        return Reach(before=-self.before, after=self.before)
+        # Whether the clip goes on for so long that a sample is none of the last.
+        return Reach(before=-self.before, after=self.before + self.after)
 
     @property
     def middle(self) -> float:
@@ -116,11 +121,10 @@ class Trim(_Waveform):
         return at_least(n - self.before - self.after, 0)
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
-        stop = x.shape[-1] - (self.after if length is None else 0)
-        return x[..., self.before : max(stop, self.before)]
+        return x[..., self.before :]
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return x
+        return x[..., : max(x.shape[-1] - self.after, 0)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,8 +154,9 @@ class PadToMultiple(_Waveform):
     def length(self, n: Any) -> Any:
         return -(-n // self.multiple) * self.multiple
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return with_zeros(x, self.length(x.shape[-1]) - x.shape[-1], axis=-1)
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        more = self.length(x.shape[-1]) - x.shape[-1]
+        return with_zeros(only_first(x, length), more, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -194,8 +199,10 @@ class PadAt(_Waveform):
     def length(self, n: Any) -> Any:
         return n + self.after * (n % self.multiple == self.remainder)
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return with_zeros(x, self.length(x.shape[-1]) - x.shape[-1], axis=-1)
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        # Any shorter clip may be one that is lengthened.
+        more = self.length(x.shape[-1]) - x.shape[-1] if length is None else self.after
+        return with_zeros(only_first(x, length), more, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -249,8 +256,10 @@ class MaskPadding(Stage):
     def length(self, n: Any) -> Any:
         return self.frontend.length(-(-n // self.multiple) * self.multiple)
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        y = self.frontend.evaluate({}, x)
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        y = self.frontend.evaluate({}, x, length)
+        if length is not None:
+            y = only_first(y, self.frontend.length(length), axis=-2)
         return with_zeros(y, self.length(x.shape[-1]) - y.shape[-2], axis=-2)
 
 
@@ -281,8 +290,8 @@ class FitLength(_Waveform):
     def length(self, n: Any) -> int:
         return self.n_samples
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        x = x[..., : self.n_samples]
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        x = only_first(x, length)[..., : self.n_samples]
         return with_zeros(x, self.n_samples - x.shape[-1], axis=-1)
 
 
@@ -311,10 +320,14 @@ class Repeat(_Waveform):
         return Reach(clip=True)
 
     def length(self, n: Any) -> Any:
-        return n * at_least(self.n_samples // n, 1)
+        return n * at_least(self.n_samples // at_least(n, 1), 1)
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return jnp.tile(x, max(self.n_samples // x.shape[-1], 1))
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        if length is None:
+            return jnp.tile(x, max(self.n_samples // x.shape[-1], 1))
+        # A shorter clip may be repeated to n_samples, a longer one stays as it is.
+        position = jnp.arange(max(self.n_samples, x.shape[-1]), dtype=jnp.int32)
+        return jnp.take(x, position % jnp.maximum(length, 1), axis=-1)
 
 
 def at_least(n: Any, least: int) -> Any:

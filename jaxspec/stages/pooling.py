@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_positive_int, told
+from jaxspec.framing import only_first, start_need
 from jaxspec.learning import Names, check_learn, learned_names
 from jaxspec.pooling import largest_of_windows, weighted_windows
 from jaxspec.reach import Reach
@@ -66,6 +67,10 @@ class _Pool(Stage):
         return self.size - 1 - self.size // 2
 
     @property
+    def start_need(self) -> int:
+        return start_need(self.reach.before, "constant")
+
+    @property
     def middle(self) -> float:
         return self._offset
 
@@ -76,8 +81,7 @@ class _Pool(Stage):
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         before = self.size // 2 - self._offset
         if self.edges != "whole":
-            if length is not None:
-                x = jnp.where(jnp.arange(x.shape[-2])[:, None] < length, x, self.beyond)
+            x = only_first(x, length, axis=-2, value=self.beyond)
             ends = [(0, 0)] * (x.ndim - 2) + [(max(before, 0), self._behind), (0, 0)]
             return jnp.pad(x[..., max(-before, 0) :, :], ends, constant_values=self.beyond)
         return x[..., -before:, :]

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxspec._checks import check_choice, check_number
 from jaxspec.fourier import check_method
-from jaxspec.framing import frame, num_frames
+from jaxspec.framing import frame, num_frames, start_need
 from jaxspec.polar import power
 from jaxspec.reach import Reach
 from jaxspec.spectrum import NORMALIZATIONS, analysis_lengths, analyze, center_pad, check_padding
@@ -41,6 +41,10 @@ class _ShortTime(Stage):
             after=self.n_fft - before - 1,
             clip=self.center and self.pad_mode == "wrap",
         )
+
+    @property
+    def start_need(self) -> int:
+        return start_need(self.reach.before, self.pad_mode)
 
     @property
     def middle(self) -> float:

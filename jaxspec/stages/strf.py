@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
+from jaxspec.framing import only_first, start_need
 from jaxspec.learning import Names, check_learn, learned_names
 from jaxspec.modulation import FORMS, PARTS, modulated, wave_packets
 from jaxspec.parametrize import ends_reached
@@ -164,6 +165,10 @@ class STRF(Stage):
         return Reach(before=before, after=self.frames_seen - 1 - before)
 
     @property
+    def start_need(self) -> int:
+        return start_need(self.reach.before, "constant")
+
+    @property
     def middle(self) -> float:
         if self.form == "exact":
             return 0.0
@@ -213,8 +218,7 @@ class STRF(Stage):
         return self._tables(params, jnp.result_type(*params.values())) if params else {}
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
-        if length is not None:
-            x = jnp.where(jnp.arange(x.shape[-2])[:, None] < length, x, 0)
+        x = only_first(x, length, axis=-2)
         half = self.frames_seen // 2
         return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(half, half), (0, 0)])
 

@@ -11,8 +11,9 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
 from jaxspec._extremes import smallest
 from jaxspec.compression import FLOORS, item_max
+from jaxspec.framing import only_first
 from jaxspec.reach import Reach
-from jaxspec.stage import Params, Stage
+from jaxspec.stage import Length, Params, Stage
 from jaxspec.table import Table
 
 __all__ = ["Abs", "Affine", "Clip", "FloorFromMax", "LnFromMin", "Normalize", "Replace", "Sqrt"]
@@ -128,10 +129,11 @@ class FloorFromMax(_Values):
     def reach(self) -> Reach:
         return Reach(clip=True)
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         if x.shape[-2] == 0:
             return x
-        return jnp.maximum(x, item_max(x) - self.span)
+        seen = only_first(x, length, axis=-2, value=-np.inf)
+        return jnp.maximum(x, item_max(seen) - self.span)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -161,10 +163,11 @@ class LnFromMin(_Values):
     def reach(self) -> Reach:
         return Reach(clip=True)
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         above = x >= jnp.finfo(x.dtype).tiny  # below, the slope of the logarithm is not finite
         logarithm = jnp.log(jnp.where(above, x, 1))
-        least = smallest(smallest(jnp.where(above, logarithm, jnp.inf), -1), -2)
+        seen = only_first(jnp.where(above, logarithm, jnp.inf), length, axis=-2, value=np.inf)
+        least = smallest(smallest(seen, -1), -2)
         least = jnp.where(jnp.isfinite(least), least, self.silent + self.span)
         return jnp.where(above, logarithm, least - self.span)
 
@@ -214,18 +217,20 @@ class Normalize(_Values):
     def reach(self) -> Reach:
         return Reach(clip=True)
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         frames = x.shape[-2]
         if frames == 0:
             return x
-        seen = x[..., : frames - self.leave_out, :] if frames > self.leave_out else x
+        length = jnp.asarray(frames if length is None else length, jnp.int32)
+        seen = jnp.where(length > self.leave_out, length - self.leave_out, length)
         axes = (-2,) if self.over == "time" else (-2, -1)
-        count = seen.shape[-2] * (1 if self.over == "time" else seen.shape[-1])
-        mean = jnp.mean(seen, axis=axes, keepdims=True)
-        x = x - mean
+        count = seen * (1 if self.over == "time" else x.shape[-1])
+        total = jnp.sum(only_first(x, seen, axis=-2), axis=axes, keepdims=True)
+        x = x - total / jnp.maximum(count, 1)
         if not self.deviation:
             return x
-        square = jnp.sum((seen - mean) ** 2, axis=axes, keepdims=True) / max(count - self.ddof, 1)
+        square = jnp.sum(only_first(x, seen, axis=-2) ** 2, axis=axes, keepdims=True)
+        square = square / jnp.maximum(count - self.ddof, 1)
         if self.eps_in == "variance":
             square = square + self.eps
         # The root of 0 has no slope: 0 is taken out before the root, and 1 put in for it.

@@ -6,9 +6,11 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxspec._checks import check_choice, check_number
 from jaxspec._extremes import largest, smallest
+from jaxspec.framing import only_first, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 from jaxspec.waveform import sample_before
@@ -46,6 +48,10 @@ class PreEmphasis(_Waveform):
     @property
     def reach(self) -> Reach:
         return Reach(before=1)
+
+    @property
+    def start_need(self) -> int:
+        return start_need(1, "edge" if self.first == "replicate" else "constant")
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         return jnp.concatenate([sample_before(x, coef=self.coef, first=self.first), x], axis=-1)
@@ -92,8 +98,9 @@ class RemoveMean(_Waveform):
     def reach(self) -> Reach:
         return Reach(clip=True)
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return x - jnp.mean(x, axis=-1, keepdims=True)
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        count = x.shape[-1] if length is None else jnp.maximum(length, 1)
+        return x - jnp.sum(only_first(x, length), axis=-1, keepdims=True) / count
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,6 +125,6 @@ class ScaleToRange(_Waveform):
     def reach(self) -> Reach:
         return Reach(clip=True)
 
-    def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        x = x - smallest(x, -1)
-        return (x / (largest(x, -1) + self.eps) - 0.5) * 2
+    def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
+        x = x - smallest(only_first(x, length, value=np.inf), -1)
+        return (x / (largest(only_first(x, length, value=-np.inf), -1) + self.eps) - 0.5) * 2
