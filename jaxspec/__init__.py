@@ -83,6 +83,16 @@ from jaxspec.features import mel_spectrogram as mel_spectrogram
 from jaxspec.features import mfcc as mfcc
 from jaxspec.features import spectrogram as spectrogram
 
+# Augmentation.
+from jaxspec.augment import add_noise as add_noise
+from jaxspec.augment import mixup as mixup
+from jaxspec.augment import random_crop as random_crop
+from jaxspec.augment import random_gain as random_gain
+from jaxspec.augment import random_polarity as random_polarity
+from jaxspec.augment import random_shift as random_shift
+from jaxspec.augment_features import spec_augment as spec_augment
+from jaxspec.augment_features import time_warp as time_warp
+
 # Modulations.
 from jaxspec.modulation import random_modulations as random_modulations
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_real, check_time_axis
 from jaxspec._dtypes import as_computed, as_returned
+from jaxspec._items import check_key
 
 __all__ = ["FIRST_SAMPLE_RULES", "dither", "pcm_to_float", "preemphasis", "sample_before"]
 
@@ -64,10 +65,9 @@ def dither(x: jax.Array, *, key: jax.Array, level: float) -> jax.Array:
       >>> 0.09 < float(y.std()) < 0.11
       True
     """
+    check_key(key)
     narrow = check_real("x", x)
     level = check_number("level", level, at_least=0)
-    if not isinstance(key, jax.Array):
-        raise ValueError(f"key must be a JAX random key (jax.random.key(seed)), got key={key!r}")
     x = as_computed(narrow)
     noise = jax.random.normal(key, x.shape, x.dtype)
     return as_returned(x + level * noise, narrow.dtype)

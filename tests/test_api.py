@@ -21,12 +21,13 @@ PACKAGE = pathlib.Path(jaxspec.__file__).parent
 
 # A module may import only from modules above it.
 LAYERS = [
-    "_checks", "_dtypes", "_extremes", "_primitives", "_frames", "_trees", "table", "reach",
-    "windows",
+    "_checks", "_dtypes", "_extremes", "_primitives", "_frames", "_trees", "_items", "table",
+    "reach", "windows",
     "adaptive_windows", "framing", "waveform", "fourier", "spectrum", "powers",
     "polar", "scales", "shapes", "filterbanks", "parametrize", "layouts", "compression",
     "learned_compression", "smoothing", "pooling", "gain_control",
-    "cepstrum", "analysis", "octaves", "modulation", "diagnostics", "stage", "learning",
+    "cepstrum", "augment", "augment_features", "analysis", "octaves", "modulation",
+    "diagnostics", "stage", "learning",
     "stages._banded",
     "stages._learned_bank", "stages._bands", "stages.waveform", "stages.padding",
     "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",
@@ -95,7 +96,7 @@ def test_a59_options_are_keyword_only(name, value):
         if p.default is not inspect.Parameter.empty:
             assert p.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}({p.name}=)"
     positional = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    assert len(positional) <= (3 if value is jaxspec.apply_bucketed else 2)
+    assert len(positional) <= (3 if value in (jaxspec.apply_bucketed, jaxspec.mixup) else 2)
 
 
 @pytest.mark.parametrize(("name", "value"), _public(), ids=[name for name, _ in _public()])

@@ -17,6 +17,7 @@ from jaxspec import stages
 SAMPLES = 1200
 STFT = {"n_fft": 256, "hop_length": 100}
 MEL = {"sample_rate": 16000, "n_mels": 20, **STFT}
+KEY = jax.random.key(0)
 POWERS = (0.3, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 
@@ -60,6 +61,17 @@ def _learnable(layout):
 FUNCTIONS = {
     "preemphasis": jaxspec.preemphasis,
     "dither": lambda x: jaxspec.dither(x, key=jax.random.key(0), level=0.1),
+    "random_gain": partial(jaxspec.random_gain, KEY, low=-6, high=6),
+    "random_polarity": partial(jaxspec.random_polarity, KEY),
+    "random_shift": partial(jaxspec.random_shift, KEY, max_shift=30),
+    "random_crop": partial(jaxspec.random_crop, KEY, length=500),
+    "add_noise": lambda x: jaxspec.add_noise(x, _noise(9).astype(x.dtype), snr=3.0),
+    "mixup": lambda x: jnp.concatenate(
+        jaxspec.mixup(KEY, x.reshape(4, 300), x.reshape(4, 300)[:, :7], alpha=1.0), axis=1
+    ),
+    "spec_augment": lambda x: jaxspec.spec_augment(KEY, x.reshape(40, 30), time_warp=5),
+    "spec_augment mean": lambda x: jaxspec.spec_augment(KEY, x.reshape(40, 30), fill="mean"),
+    "time_warp": lambda x: jaxspec.time_warp(KEY, x.reshape(60, 20), max_shift=10),
     "pad": partial(jaxspec.pad, before=30, after=40),
     "frame": partial(jaxspec.frame, frame_length=256, hop_length=100),
     "overlap_add": lambda x: jaxspec.overlap_add(x.reshape(12, 100), hop_length=30),

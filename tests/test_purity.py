@@ -1,6 +1,7 @@
 """One way or another: called, compiled, over a batch, mapped or in a loop, the values agree."""
 
 import inspect
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ pytestmark = pytest.mark.usefixtures("strict")
 FRAMES = {"n_fft": 64, "hop_length": 24}
 MELS = FRAMES | {"sample_rate": 16000, "n_mels": 8}
 BANK = jaxspec.mel_filterbank(sample_rate=16000, n_fft=64, n_mels=8)
+KEY = jax.random.key(0)
+NOISE = noise(300, seed=3)
 
 
 # Inputs, with a batch of 3 in front.
@@ -60,6 +63,15 @@ TABLE = [
     ("dither", lambda x: jaxspec.dither(x, key=jax.random.key(0), level=0.0), waveform),
     ("preemphasis", lambda x: jaxspec.preemphasis(x, first="librosa"), waveform),
     ("preemphasis", lambda x: jaxspec.preemphasis(x[..., 1:], previous=x[..., 0]), waveform),
+    # One draw for all, for a mapped function takes every item for the first one.
+    ("random_gain", lambda x: jaxspec.random_gain(KEY, x, low=-9, high=9, shared=True), waveform),
+    ("random_polarity", lambda x: jaxspec.random_polarity(KEY, x, shared=True), waveform),
+    ("random_shift", lambda x: jaxspec.random_shift(KEY, x, max_shift=9, shared=True), waveform),
+    ("random_crop", lambda x: jaxspec.random_crop(KEY, x, length=50, shared=True), waveform),
+    ("add_noise", lambda x: jaxspec.add_noise(x, NOISE.astype(x.dtype), snr=6.0), waveform),
+    ("spec_augment", partial(jaxspec.spec_augment, KEY, time_warp=2, shared=True), decibels),
+    ("spec_augment", partial(jaxspec.spec_augment, KEY, fill="mean", shared=True), decibels),
+    ("time_warp", partial(jaxspec.time_warp, KEY, max_shift=3, shared=True), decibels),
     ("num_frames", lambda n: jaxspec.num_frames(n, **FRAMES), lengths),
     ("frame", lambda x: jaxspec.frame(x, frame_length=64, hop_length=24), waveform),
     ("frame", lambda x: jaxspec.frame(x, frame_length=130, hop_length=2), waveform),
@@ -142,6 +154,7 @@ WITHOUT_DATA = {
     "lifter_weights",
     "mel_filterbank",
     "merge",
+    "mixup",  # in test_augment: it mixes the items of a batch
     "random_edges",
     "random_modulations",
     "samples_for_frames",
