@@ -34,7 +34,7 @@ LAYERS = [
     "stages.octaves", "stages.bands", "stages.pooling",
     "stages.compression", "stages.learned_compression", "stages.values", "stages.running",
     "stages.gain_control", "stages.cepstrum", "stages.layout", "stages.strf", "stages.branches",
-    "stages", "pieces", "tiling", "frontend", "bucketing", "rates",
+    "stages", "pieces", "tiling", "frontend", "bucketing", "rates", "statistics",
     "penalties", "training", "features", "presets._registry", "presets.basic", "presets.whisper",
     "presets._kaldi_steps", "presets.kaldi",
     "presets.nemo", "presets.speech", "presets.synthesis", "presets.tagging", "presets.quality",
@@ -52,7 +52,7 @@ def _public():
     """Every public function and class by its qualified name."""
     for module in (
         jaxspec, jaxspec.stages, jaxspec.presets, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize,
-        jaxspec.training, jaxspec.diagnostics,
+        jaxspec.training, jaxspec.diagnostics, jaxspec.statistics,
     ):  # fmt: skip
         for name, value in sorted(vars(module).items()):
             own = getattr(value, "__module__", "") or ""

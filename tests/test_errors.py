@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxspec
-from jaxspec import FrontEnd, stages
+from jaxspec import FrontEnd, stages, statistics
 from jaxspec.adaptive_windows import adaptive_window
 
 X = np.zeros(1000, np.float32)
@@ -43,6 +43,20 @@ def _running(**options):
 
 def _fading(**options):
     return stages.RunningNormalize(**{"memory": "exponential", "smoothing": 0.1, **options})
+
+
+def _statistics(**options):
+    return statistics.feature_statistics(np.ones((2, 5, 3), np.float32), **options)
+
+
+def _none_of(n_channels):
+    return statistics.FeatureStatistics.empty(n_channels)
+
+
+def _restored(**changes):
+    held = {"count": 2, "mean": [2.0], "m2": [2.0], "minimum": [1.0], "maximum": [3.0]} | changes
+    held = {name: value for name, value in held.items() if value is not ...}
+    return statistics.FeatureStatistics.from_dict(held)
 
 
 def _spectrum(frames=3, bins=201):
@@ -644,6 +658,43 @@ CASES = {
                                 mean=[1, 2], weight=1, deviation_start=1)(jnp.ones((4, 3)))),
     "two starts": (ValueError, "number of channels must equal that of deviation_start, got 2 and 3",
                    lambda: _running(mean=[1, 2], weight=1, deviation_start=[1, 2, 3])),
+    "lengths of another batch": (ValueError, r"leading axes of x, \(2,\), got .*\(3,\)",
+                                 lambda: _statistics(lengths=[1, 2, 3])),
+    "lengths beyond": (ValueError, "lengths must be from 0 to the frames of x, 5, got 6",
+                       lambda: _statistics(lengths=[1, 6])),
+    "lengths below 0": (ValueError, "lengths must be from 0 to the frames of x, 5, got -1",
+                        lambda: _statistics(lengths=[-1, 5])),
+    "float lengths": (TypeError, "lengths must be ints, got lengths with dtype float64",
+                      lambda: _statistics(lengths=[1.0, 5.0])),
+    "statistics of a waveform": (ValueError, "x must have at least 2 dimensions",
+                                 lambda: statistics.feature_statistics(X)),
+    "statistics of integers": (TypeError, "floating point, got x with dtype int",
+                               lambda: statistics.feature_statistics(np.ones((3, 4), int))),
+    "merged channels": (ValueError, "must be of the same number of channels, got 4 and 3",
+                        lambda: _none_of(4).merge(_none_of(3))),
+    "merged with an array": (TypeError, "b must be FeatureStatistics, got a ndarray",
+                             lambda: _none_of(4).merge(np.ones(4))),
+    "channels of nothing": (ValueError, "n_channels must be an int >= 1, got n_channels=0",
+                            lambda: _none_of(0)),
+    "variance of nothing": (ValueError, "must be of at least 1 frame, got count=0",
+                            lambda: _none_of(4).variance()),
+    "stage of nothing": (ValueError, "must be of at least 1 frame", lambda: _none_of(4).stage()),
+    "ddof of statistics": (ValueError, "ddof must be one of 0, 1",
+                           lambda: _none_of(4).deviation(ddof=2)),
+    "eps of statistics": (ValueError, "eps must be >= 0, got eps=-1",
+                          lambda: _none_of(4).stage(eps=-1)),
+    "eps_in of statistics": (ValueError, "eps_in must be one of",
+                             lambda: _none_of(4).stage(eps_in="std")),
+    "statistics of text": (TypeError, "description must be a dictionary as to_dict makes it",
+                           lambda: statistics.FeatureStatistics.from_dict("{}")),
+    "statistics without m2": (ValueError, "must hold count, mean, m2, minimum, maximum; got",
+                              lambda: _restored(m2=...)),
+    "restored count": (ValueError, "count must be an int >= 0, got count=-1",
+                       lambda: _restored(count=-1)),
+    "restored channels": (ValueError, r"of one shape \(channels,\), got mean \(1,\), m2 \(2,",
+                          lambda: _restored(m2=[1, 2])),
+    "restored squares": (ValueError, "m2 of description must not be negative, got -1",
+                         lambda: _restored(m2=[-1])),
     "value of zeros": (ValueError, "value must be > 0", lambda: stages.Replace(value=0)),
     "amin of a root": (ValueError, "amin must be > 0", lambda: stages.Sqrt(amin=0)),
     "floor of a root": (ValueError, "floor must be one of 'clamp', 'add'",
