@@ -158,7 +158,7 @@ def test_the_number_of_frames_does_not_overflow(memory):
     after, y = stage.advance({}, carry, x)
     assert after["count"].item() == 2**31 - 1
     assert np.isfinite(y).all()
-    again = stage.advance({}, after, x)[0]
+    again = stage.advance({}, after, 2 * x)[0]
     assert again["count"].item() == 2**31 - 1
     assert (again["mean"][0] - carry["mean"][0] != 0).any() == bool(memory)
 
