@@ -42,6 +42,7 @@ def reference() -> str:
         ("Stages", jaxspec.stages),
         ("Training", jaxspec.training),
         ("Diagnostics", jaxspec.diagnostics),
+        ("Statistics of a data set", jaxspec.statistics),
     ):
         lines += ["", f"## {title}", *table]
         for name in module.__all__:

@@ -9,6 +9,7 @@ from jaxspec import diagnostics as diagnostics
 from jaxspec import parametrize as parametrize
 from jaxspec import presets as presets
 from jaxspec import stages as stages
+from jaxspec import statistics as statistics
 from jaxspec import training as training
 
 # Waveform.

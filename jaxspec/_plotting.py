@@ -123,7 +123,7 @@ def in_db(frontend: FrontEnd, features: np.ndarray) -> tuple[np.ndarray, str]:
             unit = "dB"
         elif isinstance(stage, stages.Affine):
             unit = f"scaled {unit}"
-        elif isinstance(stage, stages.Normalize):
+        elif isinstance(stage, stages.Normalize | stages.RunningNormalize):
             unit = f"normalised {unit}"
         elif isinstance(stage, stages.Log10):  # before Ln, of which it is one
             unit = "log10" if unit == "linear" else f"log10 of {unit}"

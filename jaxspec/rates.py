@@ -42,6 +42,7 @@ _WHOLE: dict[type[Stage], tuple[str, ...]] = {
     stages.Sinc: ("hop_length",),
     stages.Gammatone: ("hop_length",),
     stages.PCEN: ("hop_length",),
+    stages.RunningNormalize: ("hop_length",),
 }
 # Those that need not be whole.
 _ANY: dict[type[Stage], tuple[str, ...]] = {
@@ -202,12 +203,18 @@ def _refuse(name: str, stage: Stage) -> None:
         raise ValueError(f"{name}: cannot be had at another sample rate: {_REFUSED[type(stage)]}")
 
 
+def _looks_across(stage: Stage) -> bool:
+    """Whether channels that are more or fewer are another input."""
+    running = isinstance(stage, stages.RunningNormalize) and stage.over == "clip"
+    return running or isinstance(stage, _ACROSS)
+
+
 def _chain(frontend: FrontEnd, change: _Change) -> FrontEnd:
     found: list[Stage] = []
     before: int | None = None
     after: int | None = None
     for name, stage in zip(frontend.names, frontend.stages, strict=True):
-        if before != after and isinstance(stage, _ACROSS):
+        if before != after and _looks_across(stage):
             raise ValueError(
                 f"{name}: looks across channels, of which there would be {after} at "
                 f"sample_rate={change.new:g}, and not {before}"
@@ -262,7 +269,8 @@ def _converted(name: str, stage: Stage, change: _Change, stride: int | None) -> 
             changes[field] = value * change.factor
     if isinstance(stage, stages.MaskPadding):
         changes["frontend"] = _converted(name, stage.frontend, change, stride)
-    if isinstance(stage, stages.PCEN) and stage.hop_length is not None and stride is not None:
+    seconds = isinstance(stage, stages.PCEN | stages.RunningNormalize)
+    if seconds and changes.get("hop_length") is not None and stride is not None:
         changes["hop_length"] = stride
     if isinstance(stage, stages.Gabor | stages.Gammatone):
         changes["taps"] = change.end(stage.taps)

@@ -33,9 +33,10 @@ LAYERS = [
     "stages.frames", "stages.spectrum", "stages.adaptive", "stages.adaptive_hop",
     "stages.basis", "stages._in_time", "stages.analysis", "stages.free", "stages.gammatone",
     "stages.octaves", "stages.bands", "stages.pooling",
-    "stages.compression", "stages.learned_compression", "stages.values", "stages.gain_control",
-    "stages.cepstrum", "stages.layout", "stages.strf", "stages.branches", "stages", "pieces",
-    "tiling", "frontend", "padded", "stream_parts", "streaming", "bucketing", "rates",
+    "stages.compression", "stages.learned_compression", "stages.values", "stages.running",
+    "stages.gain_control", "stages.cepstrum", "stages.layout", "stages.strf", "stages.branches",
+    "stages", "pieces", "tiling", "frontend", "padded", "stream_parts", "streaming",
+    "bucketing", "rates", "statistics",
     "penalties", "training", "features", "presets._registry", "presets.basic", "presets.whisper",
     "presets._kaldi_steps", "presets.kaldi",
     "presets.nemo", "presets.speech", "presets.synthesis", "presets.tagging", "presets.quality",
@@ -53,7 +54,7 @@ def _public():
     """Every public function and class by its qualified name."""
     for module in (
         jaxspec, jaxspec.stages, jaxspec.presets, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize,
-        jaxspec.training, jaxspec.diagnostics,
+        jaxspec.training, jaxspec.diagnostics, jaxspec.statistics,
     ):  # fmt: skip
         for name, value in sorted(vars(module).items()):
             own = getattr(value, "__module__", "") or ""

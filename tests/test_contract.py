@@ -89,6 +89,21 @@ def _value_examples():
     ]
 
 
+def _running_examples():
+    running, fading = stages.RunningNormalize, {"memory": "exponential"}
+    start = {"mean": np.linspace(0.5, 1.5, 6), "deviation_start": 1.0, "weight": 3.5}
+    return [
+        running(),
+        running(over="clip", ddof=1, eps=1e-3, eps_in="variance"),
+        running(deviation=False, mean=1.0, weight=2),
+        running(ddof=1, **start),
+        running(over="clip", mean=0.8, deviation_start=2.0, weight=4, ddof=1),
+        running(**fading, smoothing=0.2),
+        running(**fading, time_constant=0.05, hop_length=160, sample_rate=16000, **start),
+        running(**fading, over="clip", smoothing=0.1, deviation=False),
+    ]
+
+
 def _layout_examples():
     return [
         stages.Channels(start=1, stop=4),
@@ -329,6 +344,7 @@ def _examples():
         *_waveform_examples(),
         *_frame_examples(),
         *_value_examples(),
+        *_running_examples(),
         *_layout_examples(),
         FrontEnd(
             stages.PreEmphasis(),
@@ -621,6 +637,9 @@ def test_reach_is_true_and_tight(stage):
             assert seen_before > reach.before
 
 
+_WITH_A_PAST = stages.PCAN | FrontEnd | stages.ExponentialSmoothing | stages.RunningNormalize
+
+
 def test_kind_of_reach(stage):
     kind = stage.reach.kind
     neighbours = (
@@ -632,10 +651,7 @@ def test_kind_of_reach(stage):
     )  # fmt: skip
     if isinstance(stage, stages.Beside):
         assert kind == ("neighbours" if stage.takes == "waveform" else "frame")
-    elif (
-        isinstance(stage, stages.PCAN | FrontEnd | stages.ExponentialSmoothing)
-        or getattr(stage, "taps", 0) is None
-    ):
+    elif isinstance(stage, _WITH_A_PAST) or getattr(stage, "taps", 0) is None:
         assert kind == "past"
     elif (isinstance(stage, neighbours) and not stage.reach.clip) or (
         isinstance(stage, stages.DropFrames) and stage.first
@@ -707,6 +723,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         "rates": 0.15, "scales": -0.15,
         "frame_deviations": 1.7, "band_deviations": 1.6, "frames_seen": 11, "bands_seen": 7,
         "n_octaves": 2,
+        "memory": "exponential", "mean": 0.7, "deviation_start": 1.5, "weight": 9.0,
         "filters_per_octave": 2, "align": "frames", "filters": jaxspec.Table(np.ones((5, 6))),
     }  # fmt: skip
     own = {
@@ -735,7 +752,7 @@ def test_every_field_changes_the_output_or_raises(stage):
         "sampling": "point", "n_knots": 9, "partner": "reversed", "direction": "causal",
         "phases": 3, "stride": 5, "offset": 6, "size": 9,
         "n_octaves": 1, "filters_per_octave": 3,
-        "align": "octaves",
+        "align": "octaves", "memory": "all",
     }  # fmt: skip
     x, params = _input(stage), _params(stage)
     y = stage.apply(params, x)

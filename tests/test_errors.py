@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxspec
-from jaxspec import FrontEnd, stages
+from jaxspec import FrontEnd, stages, statistics
 from jaxspec.adaptive_windows import adaptive_window
 
 X = np.zeros(1000, np.float32)
@@ -42,6 +42,28 @@ def _octaves(**options):
 def _padded(**options):
     given = {"lengths": [1000, 7], **options}
     return jaxspec.apply_padded(stages.Scale(factor=2), {}, np.zeros((2, 1000), "f"), **given)
+
+
+def _running(**options):
+    return stages.RunningNormalize(**options)
+
+
+def _fading(**options):
+    return stages.RunningNormalize(**{"memory": "exponential", "smoothing": 0.1, **options})
+
+
+def _statistics(**options):
+    return statistics.feature_statistics(np.ones((2, 5, 3), np.float32), **options)
+
+
+def _none_of(n_channels):
+    return statistics.FeatureStatistics.empty(n_channels)
+
+
+def _restored(**changes):
+    held = {"count": 2, "mean": [2.0], "m2": [2.0], "minimum": [1.0], "maximum": [3.0]} | changes
+    held = {name: value for name, value in held.items() if value is not ...}
+    return statistics.FeatureStatistics.from_dict(held)
 
 
 def _spectrum(frames=3, bins=201):
@@ -600,6 +622,97 @@ CASES = {
                        lambda: stages.Normalize(deviation=False, ddof=1)),
     "eps_in": (ValueError, "eps_in must be one of 'deviation', 'variance'",
                lambda: stages.Normalize(eps_in="std")),
+    "memory": (ValueError, "memory must be one of 'all', 'exponential'; got memory='window'",
+               lambda: _running(memory="window")),
+    "running over": (ValueError, "over must be one of 'time', 'clip'",
+                     lambda: _running(over="batch")),
+    "running ddof": (ValueError, "ddof must be one of 0, 1", lambda: _running(ddof=2)),
+    "running eps": (ValueError, "eps must be >= 0, got eps=-1", lambda: _running(eps=-1)),
+    "running eps_in": (ValueError, "eps_in must be one of 'deviation', 'variance'",
+                       lambda: _running(eps_in="std")),
+    "ddof of a running mean": (ValueError, "have no effect with deviation=False, got ddof=1",
+                               lambda: _running(deviation=False, ddof=1)),
+    "smoothing of all": (ValueError, 'smoothing has no effect with memory="all", got smoothing=0.1',
+                         lambda: _running(smoothing=0.1)),
+    "rate of all": (ValueError, 'sample_rate has no effect with memory="all"',
+                    lambda: _running(sample_rate=16000)),
+    "ddof of a fading memory": (ValueError, 'ddof has no effect with memory="exponential"',
+                                lambda: _fading(ddof=1)),
+    "fading by nothing": (ValueError, "smoothing or time_constant must be given",
+                          lambda: _running(memory="exponential")),
+    "fading twice": (ValueError, "and not both, got smoothing=0.1 and time_constant=2",
+                     lambda: _fading(time_constant=2)),
+    "smoothing of 1": (ValueError, "smoothing must be < 1, got smoothing=1",
+                       lambda: _fading(smoothing=1)),
+    "hop of smoothing": (ValueError, "hop_length has no effect without time_constant, got .*=160",
+                         lambda: _fading(hop_length=160)),
+    "running time_constant alone": (ValueError, "hop_length and sample_rate must be given",
+                                    lambda: _fading(smoothing=None, time_constant=2)),
+    "running time_constant": (ValueError, "time_constant must be > 0, got time_constant=0",
+                              lambda: _fading(smoothing=None, time_constant=0, hop_length=160,
+                                              sample_rate=16000)),
+    "running hop": (ValueError, r"stage 2 \(RunningNormalize\).*hop_length=100 and frames 160",
+                    lambda: FrontEnd(stages.STFT(**STFT), stages.Power(), _fading(
+                        smoothing=None, time_constant=2, hop_length=100, sample_rate=16000))),
+    "weight without mean": (ValueError, "weight has no effect without mean, got weight=3",
+                            lambda: _running(weight=3)),
+    "deviation without mean": (ValueError, "deviation_start has no effect without mean",
+                               lambda: _running(deviation_start=3)),
+    "mean without weight": (ValueError, "weight must be given with mean, got weight=None",
+                            lambda: _running(mean=3, deviation_start=1)),
+    "mean without deviation": (ValueError, "deviation_start must be given with mean, or",
+                               lambda: _running(mean=3, weight=1)),
+    "deviation of a mean": (ValueError, "deviation_start has no effect with deviation=False",
+                            lambda: _running(
+                                mean=3, weight=1, deviation_start=1, deviation=False)),
+    "weight of a start": (ValueError, "weight must be > 1, got weight=1",
+                          lambda: _running(mean=3, weight=1, deviation_start=1, ddof=1)),
+    "deviation of a start": (ValueError, "deviation_start must be >= 0, got deviation_start=-1",
+                             lambda: _running(mean=3, weight=1, deviation_start=-1)),
+    "means of a start": (ValueError, r'mean must be a number with over="clip", got .*\(2,\)',
+                         lambda: _running(mean=[1, 2], weight=1, deviation_start=1, over="clip")),
+    "channels of a start": (ValueError, "number of channels must equal that of mean, got 3 and 2",
+                            lambda: _running(
+                                mean=[1, 2], weight=1, deviation_start=1)(jnp.ones((4, 3)))),
+    "two starts": (ValueError, "number of channels must equal that of deviation_start, got 2 and 3",
+                   lambda: _running(mean=[1, 2], weight=1, deviation_start=[1, 2, 3])),
+    "lengths of another batch": (ValueError, r"leading axes of x, \(2,\), got .*\(3,\)",
+                                 lambda: _statistics(lengths=[1, 2, 3])),
+    "lengths beyond": (ValueError, "lengths must be from 0 to the frames of x, 5, got 6",
+                       lambda: _statistics(lengths=[1, 6])),
+    "lengths below 0": (ValueError, "lengths must be from 0 to the frames of x, 5, got -1",
+                        lambda: _statistics(lengths=[-1, 5])),
+    "float lengths": (TypeError, "lengths must be ints, got lengths with dtype float64",
+                      lambda: _statistics(lengths=[1.0, 5.0])),
+    "statistics of a waveform": (ValueError, "x must have at least 2 dimensions",
+                                 lambda: statistics.feature_statistics(X)),
+    "statistics of integers": (TypeError, "floating point, got x with dtype int",
+                               lambda: statistics.feature_statistics(np.ones((3, 4), int))),
+    "merged channels": (ValueError, "must be of the same number of channels, got 4 and 3",
+                        lambda: _none_of(4).merge(_none_of(3))),
+    "merged with an array": (TypeError, "b must be FeatureStatistics, got a ndarray",
+                             lambda: _none_of(4).merge(np.ones(4))),
+    "channels of nothing": (ValueError, "n_channels must be an int >= 1, got n_channels=0",
+                            lambda: _none_of(0)),
+    "variance of nothing": (ValueError, "must be of at least 1 frame, got count=0",
+                            lambda: _none_of(4).variance()),
+    "stage of nothing": (ValueError, "must be of at least 1 frame", lambda: _none_of(4).stage()),
+    "ddof of statistics": (ValueError, "ddof must be one of 0, 1",
+                           lambda: _none_of(4).deviation(ddof=2)),
+    "eps of statistics": (ValueError, "eps must be >= 0, got eps=-1",
+                          lambda: _none_of(4).stage(eps=-1)),
+    "eps_in of statistics": (ValueError, "eps_in must be one of",
+                             lambda: _none_of(4).stage(eps_in="std")),
+    "statistics of text": (TypeError, "description must be a dictionary as to_dict makes it",
+                           lambda: statistics.FeatureStatistics.from_dict("{}")),
+    "statistics without m2": (ValueError, "must hold count, mean, m2, minimum, maximum; got",
+                              lambda: _restored(m2=...)),
+    "restored count": (ValueError, "count must be an int >= 0, got count=-1",
+                       lambda: _restored(count=-1)),
+    "restored channels": (ValueError, r"of one shape \(channels,\), got mean \(1,\), m2 \(2,",
+                          lambda: _restored(m2=[1, 2])),
+    "restored squares": (ValueError, "m2 of description must not be negative, got -1",
+                         lambda: _restored(m2=[-1])),
     "value of zeros": (ValueError, "value must be > 0", lambda: stages.Replace(value=0)),
     "amin of a root": (ValueError, "amin must be > 0", lambda: stages.Sqrt(amin=0)),
     "floor of a root": (ValueError, "floor must be one of 'clamp', 'add'",

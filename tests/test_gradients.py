@@ -108,6 +108,13 @@ FUNCTIONS = {
     "pcen bias 0": _bands(partial(jaxspec.pcen, bias=0)),
     "pcen mix": _bands(partial(jaxspec.pcen, mix=(0.02, 0.1, 0.5))),
     "pcen taps": _bands(partial(jaxspec.pcen, mix=(0.02, 0.1, 0.5), taps=4)),
+    "RunningNormalize": _bands(stages.RunningNormalize()),
+    "RunningNormalize eps 0": _bands(stages.RunningNormalize(eps=0, over="clip", ddof=1)),
+    "RunningNormalize exponential": _bands(
+        lambda x: stages.RunningNormalize(
+            memory="exponential", smoothing=0.2, mean=-5.0, deviation_start=3.0, weight=4
+        )(jaxspec.ln(x))
+    ),
     "log_offset": _bands(jaxspec.log_offset),
     "log_power_blend": _bands(jaxspec.log_power_blend),
     "log_power_blend -0.4": _bands(partial(jaxspec.log_power_blend, exponent=-0.4, offset=0.01)),

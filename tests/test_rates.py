@@ -49,6 +49,9 @@ FRAMES = (
 PCEN = stages.PCEN(
     time_constant=0.1, hop_length=320, sample_rate=RATE, learn="all", n_bands=12, power=0.9
 )
+RUNNING = stages.RunningNormalize(
+    memory="exponential", time_constant=0.1, hop_length=320, sample_rate=RATE, over="clip"
+)
 # A chain, and how far its features may be from those at 16 kHz, of the largest.
 CHAINS = {
     "stft": ((stft(), POWER, bank(layout="gaps", shape="gaussian", norm=None)), 1e-6),
@@ -58,6 +61,7 @@ CHAINS = {
     "normalized_magnitude": ((stft(normalized="magnitude"), POWER, bank()), 1e-6),
     "not_centred": ((stft(center=False), POWER, bank()), 1e-6),
     "pcen": ((stft(), POWER, bank(), PCEN), 1e-5),
+    "running": ((stft(), POWER, bank(), stages.Ln(amin=1e-3), RUNNING), 1e-4),
     "frames": (
         (*FRAMES, stages.Window(win_length=640), stages.RFFT(n_fft=640), POWER, bank()),
         1e-6,
@@ -291,6 +295,11 @@ REFUSED = {
     ),
     "pre-emphasis": ((stages.PreEmphasis(coef=0.97), stft()), 8000, "another filter"),
     "across": ((stft(), POWER, stages.DCT(n_out=13)), 8000, "dct: looks across channels"),
+    "running across": (
+        (stft(), POWER, stages.RunningNormalize(over="clip")),
+        8000,
+        "running_normalize: looks across channels",
+    ),
     "level": (
         (stages.Beside(branches=(stages.Gammatone(**BANK, taps=160, hop_length=160, **ENERGY),)),),
         8000,

@@ -1,6 +1,6 @@
 """Run all experiments of learnable front-ends, one after the other, and write the page.
 
-    python benchmarks/learning/run.py            # about an hour and a half on two cores
+    python benchmarks/learning/run.py            # about two hours on two cores
     python benchmarks/learning/run.py --report   # tables and pictures of the results that are there
 
 Options are passed on to every experiment; each one is a command of its own, too.

@@ -56,6 +56,7 @@ from jaxspec.stages.pooling import ExponentialSmoothing as ExponentialSmoothing
 from jaxspec.stages.pooling import FreePool as FreePool
 from jaxspec.stages.pooling import GaussianPool as GaussianPool
 from jaxspec.stages.pooling import MaxPool as MaxPool
+from jaxspec.stages.running import RunningNormalize as RunningNormalize
 from jaxspec.stages.spectrum import STFT as STFT
 from jaxspec.stages.spectrum import Power as Power
 from jaxspec.stages.strf import STRF as STRF
@@ -130,6 +131,7 @@ __all__ = [
     "Repeat",
     "Replace",
     "Root",
+    "RunningNormalize",
     "Scale",
     "ScaleToRange",
     "Sinc",
