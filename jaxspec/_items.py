@@ -106,7 +106,8 @@ def item_lengths(lengths: Any, leading: tuple[int, ...], size: int) -> jax.Array
         return jnp.full(leading, size, jnp.int32)
     known = None if isinstance(lengths, jax.core.Tracer) else np.asarray(lengths)
     dtype = lengths.dtype if known is None else known.dtype
-    if not jnp.issubdtype(dtype, jnp.integer):
+    empty = known is not None and known.size == 0  # an empty list has no dtype of its own
+    if not empty and not jnp.issubdtype(dtype, jnp.integer):
         raise TypeError(f"lengths must be integers, got lengths with dtype {dtype}")
     if known is not None and known.size and (known.min() < 0 or known.max() > size):
         wrong = known[(known < 0) | (known > size)]

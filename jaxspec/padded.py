@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxspec._checks import check_choice, check_number
+from jaxspec._items import item_lengths
 from jaxspec.framing import only_first
 from jaxspec.stage import Params, Stage, apply_unchecked
 
@@ -86,7 +86,7 @@ def apply_padded(
     x = stage.check_input(x)
     stage.check_params(params)
     items = 1 if stage.takes == "waveform" else 2
-    lengths = check_lengths(lengths, batch=x.shape[:-items], longest=x.shape[-items])
+    lengths = item_lengths(lengths, x.shape[:-items], x.shape[-items])
     fill = check_number("fill", fill)
     check_choice("valid", valid, VALID)
     return _padded(stage, params, x, lengths, fill, valid)
@@ -103,32 +103,6 @@ def applied(
             f"fill and valid have no effect without lengths, got fill={fill} and valid={valid!r}"
         )
     return stage.apply(params, x)
-
-
-def check_lengths(lengths: Any, *, batch: tuple[int, ...], longest: int) -> jax.Array:
-    """The lengths of clips as int32 of shape ``batch``.
-
-    Raises:
-      TypeError: for lengths that are no ints.
-      ValueError: for another shape, and for known lengths below 0 or above ``longest``.
-    """
-    known = not isinstance(lengths, jax.core.Tracer)
-    array = np.asarray(lengths) if known else lengths
-    if not jnp.issubdtype(array.dtype, jnp.integer):
-        raise TypeError(f"lengths must be ints, got lengths of dtype {array.dtype}")
-    if array.shape != batch[: array.ndim]:
-        raise ValueError(
-            f"lengths must have the shape of the batch axes, or of the first ones of them, got "
-            f"lengths with shape {array.shape} for batch axes {batch}"
-        )
-    if known and array.size and not 0 <= array.min() <= array.max() <= longest:
-        wrong = array.min() if array.min() < 0 else array.max()
-        raise ValueError(
-            f"lengths must be >= 0 and <= the padded length {longest}, got a length of {wrong}"
-        )
-    clipped = jnp.clip(jnp.asarray(array), 0, longest).astype(jnp.int32)
-    more = (1,) * (len(batch) - array.ndim)
-    return jnp.broadcast_to(clipped.reshape(array.shape + more), batch)
 
 
 @partial(jax.jit, static_argnums=(0, 4, 5))

@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_real
 from jaxspec._dtypes import as_computed
 from jaxspec._extremes import smallest
+from jaxspec._items import item_lengths
 from jaxspec.stages.values import PLACES, Affine
 
 __all__ = ["FeatureStatistics", "feature_statistics", "merge_statistics"]
@@ -264,9 +265,9 @@ def feature_statistics(
     Args:
       x: features ``(..., frames, channels)``; half precision is computed in float32. What is off
         the mean by more than 1e18 or so has no square in float32.
-      lengths: how many frames of each item are its own, ints ``(...)``, from 0 to ``frames``; what
-        stands behind them does not count, even if it is NaN. Default: all. Traced ones are not
-        checked, but held within this range.
+      lengths: how many frames of each item are its own, ints ``(...)`` of the leading axes or the
+        first of them, from 0 to ``frames``; what stands behind them does not count, even if it is
+        NaN. Default: all. Traced ones are not checked, but held within this range.
 
     Returns:
       `FeatureStatistics`; of no frames, if there are none.
@@ -289,8 +290,7 @@ def feature_statistics(
       with pairwise sums.
     """
     array = check_real("x", x, ndim=2)
-    checked = None if lengths is None else _checked_lengths(lengths, array)
-    sums = _sums(array, checked)
+    sums = _sums(array, item_lengths(lengths, array.shape[:-2], array.shape[-2]))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in sums.values()):
         return _of_sums(jnp, **sums)
     wide: dict[str, Any] = {name: np.asarray(leaf, np.float64) for name, leaf in sums.items()}
@@ -314,34 +314,11 @@ def _of_sums(
     )
 
 
-def _checked_lengths(lengths: ArrayLike | jax.Array, x: jax.Array) -> jax.Array:
-    traced = isinstance(lengths, jax.core.Tracer)
-    given: Any = lengths if traced else np.asarray(lengths)
-    shape, frames = x.shape[:-2], x.shape[-2]
-    if not (np.issubdtype(given.dtype, np.integer) or given.size == 0):
-        raise TypeError(f"lengths must be ints, got lengths with dtype {given.dtype}")
-    if given.shape != shape:
-        raise ValueError(
-            f"lengths must have the shape of the leading axes of x, {shape}, got lengths with "
-            f"shape {given.shape}"
-        )
-    if traced:
-        return jnp.clip(given, 0, frames)
-    for value in (given.min(initial=0), given.max(initial=0)):
-        if not 0 <= value <= frames:
-            raise ValueError(
-                f"each of lengths must be from 0 to the frames of x, {frames}, got {value}"
-            )
-    return jnp.asarray(given, jnp.int32)
-
-
 @jax.jit
-def _sums(x: jax.Array, lengths: jax.Array | None) -> dict[str, jax.Array]:
+def _sums(x: jax.Array, lengths: jax.Array) -> dict[str, jax.Array]:
     """The sums of a batch around its mean, which are small: in float32 they keep their digits."""
     x = as_computed(x)
     frames, channels = x.shape[-2:]
-    if lengths is None:
-        lengths = jnp.full(x.shape[:-2], frames, jnp.int32)
     own = jnp.arange(frames) < lengths[..., None]
     x, own = x.reshape(-1, channels), own.reshape(-1, 1)
     count = jnp.sum(lengths, dtype=jnp.int32)
