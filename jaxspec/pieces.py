@@ -175,7 +175,7 @@ class Plan(NamedTuple):
             def head(prepared: Params, x: jax.Array) -> jax.Array:
                 return chain.whole(prepared, x)[..., : self.first, :]
 
-            size = min(self.first * reach.stride + width, samples)
+            size = min(self.first * reach.stride + max(reach.before, 0) + reach.after + 1, samples)
             carry = visit(carry, Piece(head, 0, size, 0, self.first, 0, self.head))
 
         step = self.tile * reach.stride

@@ -45,7 +45,7 @@ NORMALIZATIONS = (None, "frame_length", "window", "magnitude")
 
 # An overlap-added squared window below this share of its maximum holds no usable sample. It is
 # far below the first sample of a long Hann window (1e-9 of the maximum), which does.
-_EMPTY_ENVELOPE = 1e-11
+EMPTY_ENVELOPE = 1e-11
 _NOLA_TOLERANCE = 1e-10
 
 
@@ -197,12 +197,12 @@ def _analyze(
     method: str,
     precision: str,
 ) -> jax.Array:
-    table = jnp.asarray(table, x.dtype) / jnp.asarray(_window_scale(table, normalized), x.dtype)
+    table = jnp.asarray(table, x.dtype) / jnp.asarray(window_scale(table, normalized), x.dtype)
     frames = frame(x, frame_length=table.shape[-1], hop_length=hop_length) * table
     return rfft(frames, method=method, precision=precision)
 
 
-def _window_scale(table: jax.Array, normalized: str | None) -> jax.Array | float:
+def window_scale(table: jax.Array | np.ndarray, normalized: str | None) -> jax.Array | float:
     """What the spectrum is divided by."""
     if normalized == "frame_length":
         return float(np.sqrt(table.shape[-1]))
@@ -292,7 +292,7 @@ def istft(
     )
     table = _window_array(window, n_fft, win_length, periodic)
     if not isinstance(table, jax.core.Tracer):
-        _check_nola(np.asarray(table), hop_length)
+        check_nola_of(np.asarray(table), hop_length)
     if length is not None:
         length = check_positive_int("length", length)
     start = n_fft // 2 if center else 0
@@ -318,11 +318,11 @@ def _synthesize(
 ) -> jax.Array:
     dtype = frames.dtype
     table = jnp.asarray(table, dtype)
-    frames = frames * (jnp.asarray(_window_scale(table, normalized), dtype) * table)
+    frames = frames * (jnp.asarray(window_scale(table, normalized), dtype) * table)
     signal = overlap_add(frames, hop_length=hop_length)
     squares = jnp.broadcast_to(table**2, frames.shape[-2:])
     envelope = overlap_add(squares, hop_length=hop_length)
-    floor = _EMPTY_ENVELOPE * jax.lax.stop_gradient(jnp.max(envelope))
+    floor = EMPTY_ENVELOPE * jax.lax.stop_gradient(jnp.max(envelope))
     # The division is safe on both sides of the choice, or its gradient would be NaN.
     seen = envelope > floor
     signal = jnp.where(seen, signal / jnp.where(seen, envelope, 1), 0)
@@ -364,10 +364,10 @@ hop_length
     """
     n_fft, hop_length, win_length = analysis_lengths(n_fft, hop_length, win_length)
     table = window_in_frame(window, n_fft=n_fft, win_length=win_length, periodic=periodic)
-    _check_nola(table, hop_length)
+    check_nola_of(table, hop_length)
 
 
-def _check_nola(table: np.ndarray, hop_length: int) -> None:
+def check_nola_of(table: np.ndarray, hop_length: int) -> None:
     squares = np.asarray(table, np.float64) ** 2
     squares = np.pad(squares, (0, -len(squares) % hop_length))
     sums = squares.reshape(-1, hop_length).sum(axis=0)

@@ -332,16 +332,13 @@ def parts_of(stage: Stage) -> tuple[Any, ...]:
     """A stage, or the stages of a chain, as parts of a stream."""
     if not isinstance(stage, FrontEnd):
         return (_part([(stage, "")]),)
-    parts: list[Any] = []
-    inside: list[tuple[Stage, str]] = []
+    groups: list[list[tuple[Stage, str]]] = [[]]
     for own in zip(stage.stages, stage.names, strict=True):
         if own[0].reach.past or getattr(own[0], "whole", False):
-            parts += [_part(inside)] * bool(inside)
-            parts.append(_part([own]))
-            inside = []
+            groups += [[own], []]
         else:
-            inside.append(own)
-    return tuple(parts + [_part(inside)] * bool(inside))
+            groups[-1].append(own)
+    return tuple(_part(group) for group in groups if group)
 
 
 def _part(named: list[tuple[Stage, str]]) -> Any:

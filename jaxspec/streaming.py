@@ -175,9 +175,7 @@ class Stream:
         Raises:
           ValueError: for a chunk of another shape or dtype, or after `flush`.
         """
-        self._check_state(state)
-        chunk = jnp.asarray(chunk)
-        self._check_chunk(state, chunk)
+        chunk = check_state(state, chunk)
         parts, y, count = _advanced(self.stage, state.parts, state.prepared, chunk)
         return dataclasses.replace(state, parts=parts), y, count
 
@@ -190,38 +188,39 @@ class Stream:
         Raises:
           ValueError: if it has been called before.
         """
-        self._check_state(state)
+        check_state(state)
         y, count = _finished(self.stage, state)
         return dataclasses.replace(state, finished=True), y, count
 
-    def _check_state(self, state: StreamState) -> None:
-        if not isinstance(state, StreamState):
-            raise TypeError(f"state must be a StreamState, got a {type(state).__name__}")
-        if state.finished:
-            raise ValueError(
-                "state belongs to a stream that has ended (flush): begin another one with "
-                "init_state"
-            )
 
-    def _check_chunk(self, state: StreamState, chunk: jax.Array) -> None:
-        if str(chunk.dtype) != state.dtype:
-            raise ValueError(
-                f"chunk must have the dtype of the state, got a chunk of {chunk.dtype} for "
-                f"{state.dtype}"
-            )
-        axis = -1 if state.channels is None else -2
-        rest = () if state.channels is None else (state.channels,)
-        if (
-            chunk.ndim < -axis
-            or chunk.shape[:axis] != state.batch_shape
-            or (chunk.shape[chunk.ndim + axis + 1 :] != rest)
-        ):
-            wanted = ", ".join([*map(str, state.batch_shape), "samples", *map(str, rest)])
-            raise ValueError(
-                f"chunk must have shape ({wanted}), got a chunk with shape {chunk.shape}"
-            )
-        if chunk.shape[axis] == 0:
-            raise ValueError(f"chunk must hold at least 1 position, got shape {chunk.shape}")
+def check_state(state: StreamState, chunk: Any = None) -> Any:
+    """Refuse states of other streams and of those that have ended, and chunks that do not fit.
+
+    Returns:
+      the chunk as an array.
+    """
+    if not isinstance(state, StreamState):
+        raise TypeError(f"state must be a StreamState, got a {type(state).__name__}")
+    if state.finished:
+        raise ValueError(
+            "state belongs to a stream that has ended (flush): begin another one with init_state"
+        )
+    if chunk is None:
+        return None
+    chunk = jnp.asarray(chunk)
+    if str(chunk.dtype) != state.dtype:
+        raise ValueError(
+            f"chunk must have the dtype of the state, got a chunk of {chunk.dtype} for "
+            f"{state.dtype}"
+        )
+    rest = () if state.channels is None else (state.channels,)
+    place = len(state.batch_shape)
+    if chunk.shape != (*state.batch_shape, *chunk.shape[place : place + 1], *rest):
+        wanted = ", ".join([*map(str, state.batch_shape), "n", *map(str, rest)])
+        raise ValueError(f"chunk must have shape ({wanted}), got a chunk with shape {chunk.shape}")
+    if chunk.shape[place] == 0:
+        raise ValueError(f"chunk must hold at least 1 position, got shape {chunk.shape}")
+    return chunk
 
 
 def _refuse_clips(stage: Stage) -> None:

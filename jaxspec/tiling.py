@@ -68,7 +68,7 @@ def _with_end(
     first = chain.first
     # As many as see the end of a clip of this length, give or take one.
     anew = chain.length(x.shape[-1]) - max((x.shape[-1] - 1 - reach.after) // reach.stride, 0) + 2
-    samples = (first + anew) * reach.stride + reach.before + reach.after + 1
+    samples = (first + anew) * reach.stride + max(reach.before, 0) + reach.after + 1
     samples += (x.shape[-1] - samples) % reach.stride
     if samples >= x.shape[-1]:
         return chain.whole(prepared, x, length)

@@ -267,7 +267,7 @@ def test_one_program_for_all_chunks_of_a_size():
 
 def test_an_hour_is_no_different():
     """The grid does not drift, and no number of the state grows with the stream."""
-    frontend = FrontEnd(stages.STFT(n_fft=64, hop_length=50), stages.Power(), stages.Ln())
+    frontend = FrontEnd(stages.STFT(n_fft=64, hop_length=50), stages.Power())
     stream = Stream(frontend)
     n, size = 3600 * 8000, 7919  # a chunk that no hop divides
     turns = n // size
@@ -294,7 +294,7 @@ def test_an_hour_is_no_different():
     assert max(int(leaf) for leaf in ints) <= 2 * (64 + 50)
     frame = ((turns - 1) * size - 1 - delay) // 50 + 1
     piece = np.asarray(sample(jnp.arange(frame * 50 - 500, frame * 50 + 500, dtype=jnp.int32)))
-    np.testing.assert_allclose(last, frontend(piece)[10], rtol=1e-5, atol=1e-5)
+    _assert_equal(np.asarray(last), frontend(piece)[10])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
@@ -340,9 +340,7 @@ def test_refusals():
     with pytest.raises(TypeError, match="stage must be a stage or a FrontEnd, got 3"):
         Stream(3)
     state = stream.init_state(batch_shape=(2,))
-    with pytest.raises(
-        ValueError, match=r"have shape \(2, samples\), got a chunk with shape \(3, 5"
-    ):
+    with pytest.raises(ValueError, match=r"have shape \(2, n\), got a chunk with shape \(3, 5"):
         stream.step(state, np.zeros((3, 50), np.float32))
     with pytest.raises(ValueError, match="dtype of the state, got a chunk of float16 for float32"):
         stream.step(state, np.zeros((2, 50), np.float16))
@@ -380,3 +378,104 @@ def test_stages_that_cut_the_start_off_do_not_hide_the_next_edge():
     tiled = FrontEnd(*frontend.stages, tile_frames=3)(x)
     for found in (frontend(x), tiled, _streamed(frontend, {}, x, (160,))):
         _assert_equal(np.asarray(found), whole, 2e-6)
+
+
+def _resynthesized(stream, spectrum, sizes):
+    state = stream.init_state(batch_shape=spectrum.shape[:-2], dtype=spectrum.dtype)
+    outputs, start, number = [], 0, 0
+    while start < spectrum.shape[-2]:
+        chunk = spectrum[..., start : start + sizes[number % len(sizes)], :]
+        start, number = start + chunk.shape[-2], number + 1
+        state, y, count = stream.step(state, chunk)
+        assert not np.any(y[..., int(count) :])
+        outputs.append(y[..., : int(count)])
+    _, y, count = stream.flush(state)
+    return np.concatenate([*outputs, y[..., : int(count)]], axis=-1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_fft": 64, "hop_length": 16},
+        {"n_fft": 64, "hop_length": 16, "center": False, "normalized": "window"},
+        {"n_fft": 65, "hop_length": 20, "win_length": 50, "window": "hamming"},
+        {"n_fft": 64, "hop_length": 50, "window": "boxcar", "normalized": "magnitude"},
+        {"n_fft": 64, "hop_length": 64, "window": "boxcar", "center": False},
+    ],
+    ids=str,
+)
+def test_the_inverse_transform_of_a_stream(x64, options):
+    for n in (64, 70, 100, 1000):
+        x = np.random.default_rng(0).standard_normal((2, n))
+        spectrum = jaxspec.stft(x, **options)
+        whole = jaxspec.istft(spectrum, **options)
+        for sizes in ((1,), (3, 5)):
+            found = _resynthesized(jaxspec.ISTFTStream(**options), spectrum, sizes)
+            assert found.shape == whole.shape
+            np.testing.assert_allclose(found, whole, rtol=1e-9, atol=1e-10)
+
+
+def test_a_signal_through_both_streams():
+    """What goes in comes out, as late as both say."""
+    options = {"n_fft": 512, "hop_length": 128}
+    analysis, synthesis = Stream(stages.STFT(**options)), jaxspec.ISTFTStream(**options)
+    x = np.random.default_rng(0).standard_normal(128 * 40).astype(np.float32)
+
+    @jax.jit
+    def both(states, chunk):
+        first, frames, _ = analysis.step(states[0], chunk)
+        second, samples, count = synthesis.step(states[1], frames)
+        return (first, second), samples, count
+
+    # A chunk of one hop holds one frame, once the first ones have come.
+    states, outputs = (analysis.init_state(), synthesis.init_state()), []
+    first, _, _ = analysis.step(states[0], x[:256])
+    states = (first, states[1])
+    for start in range(256, len(x), 128):
+        states, samples, count = both(states, x[start : start + 128])
+        outputs.append(samples[:count])
+    y = np.concatenate(outputs)
+    assert len(y) >= len(x) - analysis.latency - synthesis.latency - 256
+    np.testing.assert_allclose(y, x[: len(y)], rtol=0, atol=1e-5)
+
+
+def test_gradients_of_the_inverse_transform():
+    options = {"n_fft": 64, "hop_length": 16}
+    spectrum = jaxspec.stft(
+        np.random.default_rng(0).standard_normal(200).astype(np.float32), **options
+    )
+    stream = jaxspec.ISTFTStream(**options)
+
+    def streamed(re):
+        z, state, parts = jax.lax.complex(re, spectrum.imag), stream.init_state(), []
+        for start in range(0, len(z), 4):
+            state, y, _ = stream.step(state, z[start : start + 4])
+            parts.append(y)
+        rest = stream.flush(state)[1]
+        late = stream.latency
+        # The first samples are left out of the first chunk, which shifts the rest of it.
+        y = jnp.concatenate([parts[0][: 4 * 16 - late], *parts[1:], rest])
+        return jnp.sum(jnp.sin(y[: (len(z) - 1) * 16]))
+
+    def whole(re):
+        z = jax.lax.complex(re, spectrum.imag)
+        return jnp.sum(jnp.sin(jaxspec.istft(z, **options)))
+
+    np.testing.assert_allclose(
+        jax.grad(streamed)(spectrum.real), jax.grad(whole)(spectrum.real), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_refusals_of_the_inverse_transform():
+    with pytest.raises(ValueError, match="NOLA"):
+        jaxspec.ISTFTStream(n_fft=64, hop_length=64)
+    stream = jaxspec.ISTFTStream(n_fft=64)
+    with pytest.raises(ValueError, match="dtype must be complex, got dtype=float32"):
+        stream.init_state(dtype=np.float32)
+    state = stream.init_state()
+    with pytest.raises(ValueError, match=r"shape \(n, 33\), got a chunk with shape \(3, 32\)"):
+        stream.step(state, np.zeros((3, 32), np.complex64))
+    ended, _, count = stream.flush(state)
+    assert count == 0
+    with pytest.raises(ValueError, match="has ended"):
+        stream.step(ended, np.zeros((3, 33), np.complex64))
