@@ -107,7 +107,6 @@ from jaxspec.learning import split as split
 from jaxspec.padded import Padded as Padded
 from jaxspec.padded import apply_padded as apply_padded
 from jaxspec.streaming import Stream as Stream
-from jaxspec.streaming import StreamState as StreamState
 from jaxspec.synthesis_stream import ISTFTStream as ISTFTStream
 from jaxspec.rates import at_rate as at_rate
 from jaxspec.reach import Reach as Reach

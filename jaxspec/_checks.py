@@ -6,6 +6,7 @@ under ``jit``; the values of traced arrays are never looked at.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 import operator
@@ -18,6 +19,7 @@ import numpy as np
 
 __all__ = [
     "check_choice",
+    "check_fields",
     "check_number",
     "check_parameter",
     "check_positive_int",
@@ -177,3 +179,18 @@ def told(places: np.ndarray, *, what: str = "band") -> str:
         return f"{what} {places[0]} is"
     numbers = ", ".join(str(place) for place in places[:3])
     return f"{len(places)} {what}s ({numbers}{', …' if len(places) > 3 else ''}) are"
+
+
+def check_fields(cls: Any, fields: Collection[str]) -> None:
+    """Refuse names that are no fields of a dataclass, and missing ones that have no default."""
+    known = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(cls)}
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise ValueError(
+            f"the fields of {cls.__name__} are {', '.join(sorted(known))}; got {', '.join(unknown)}"
+        )
+    missing = sorted({name for name, needed in known.items() if needed} - set(fields))
+    if missing:
+        raise ValueError(
+            f"a {cls.__name__} needs {', '.join(missing)}; got {', '.join(fields) or 'no field'}"
+        )

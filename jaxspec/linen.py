@@ -53,8 +53,8 @@ class Features(nn.Module):
     def __call__(
         self,
         x: jax.Array,
-        lengths: jax.Array | None = None,
         *,
+        lengths: jax.Array | None = None,
         fill: float = 0.0,
         valid: str = "own",
     ) -> Any:

@@ -26,6 +26,13 @@ class Padded(NamedTuple):
       features: ``(..., frames, channels)``, for a stage that gives waveforms ``(..., samples)``.
       lengths: int32 ``(...)``: how many frames each clip has; they come first.
       mask: booleans ``(..., frames)``: which frames count.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxspec
+      >>> scale = jaxspec.stages.Scale(factor=2)
+      >>> features, lengths, mask = jaxspec.apply_padded(scale, {}, jnp.ones(3), lengths=2)
+      >>> features, int(lengths)
+      (Array([2., 2., 0.], dtype=float32), 2)
     """
 
     features: jax.Array
@@ -37,8 +44,8 @@ def apply_padded(
     stage: Stage,
     params: Params,
     x: jax.Array,
-    lengths: jax.Array,
     *,
+    lengths: jax.Array,
     fill: float = 0.0,
     valid: str = "own",
 ) -> Padded:
@@ -59,8 +66,9 @@ def apply_padded(
       fill: the value of all frames behind those of a clip.
       valid: which of a clip's own frames the mask counts.
         ``"own"``: all of them. By what the frame sees, apart from a past that is handed on,
-        ``"any"``: frames that see at least one sample of the clip; ``"all"``: those that see
-        nothing beyond its ends; ``"center"``: those whose middle lies in the clip. The features
+        ``"any"``: frames that see at least one sample of the clip; ``"all"``: those whose reach
+        lies within it (`jaxspec.Reach`, which is a frame longer where the last frame of a clip is
+        left out); ``"center"``: those whose middle lies in the clip. The features
         are the same with all of them. They differ where a stage lengthens clips: of the 3000
         frames of a clip for Whisper, ``"center"`` are those of its own duration.
 
@@ -77,7 +85,7 @@ def apply_padded(
     Example:
       >>> import jax.numpy as jnp, jaxspec
       >>> frontend = jaxspec.presets.get("log_mel")
-      >>> y = jaxspec.apply_padded(frontend, {}, jnp.ones((2, 16000)), jnp.array([16000, 4000]))
+      >>> y = jaxspec.apply_padded(frontend, {}, jnp.ones((2, 16000)), lengths=[16000, 4000])
       >>> y.features.shape, y.lengths, y.mask.sum(axis=-1)
       ((2, 101, 80), Array([101,  26], dtype=int32), Array([101,  26], dtype=int32))
     """
@@ -97,7 +105,7 @@ def applied(
 ) -> Any:
     """``stage.apply`` or, where there are lengths, `apply_padded`: what the modules call."""
     if lengths is not None:
-        return apply_padded(stage, params, x, lengths, fill=fill, valid=valid)
+        return apply_padded(stage, params, x, lengths=lengths, fill=fill, valid=valid)
     if (fill, valid) != (0.0, "own"):
         raise ValueError(
             f"fill and valid have no effect without lengths, got fill={fill} and valid={valid!r}"

@@ -35,7 +35,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_real, check_spectrum, check_time_axis
+from jaxspec._checks import check_fields, check_real, check_spectrum, check_time_axis
 from jaxspec._dtypes import as_computed, as_returned
 from jaxspec._trees import leaves_by_path, listed, not_finite
 from jaxspec.reach import Reach
@@ -376,23 +376,9 @@ def stage_from_dict(description: Mapping[str, Any]) -> Stage:
     fields = dict(description)
     name = fields.pop("stage", None)
     if name not in _REGISTRY:
-        known = ", ".join(sorted(_REGISTRY))
-        raise ValueError(f"stage must be one of {known}; got stage={name!r}")
+        raise ValueError(f"stage must be one of {', '.join(sorted(_REGISTRY))}; got stage={name!r}")
     cls = _REGISTRY[name]
-    known_fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(fields) - known_fields)
-    if unknown:
-        raise ValueError(
-            f"the fields of {name} are {', '.join(sorted(known_fields))}; got {', '.join(unknown)}"
-        )
-    required = {
-        f.name
-        for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if f.default is dataclasses.MISSING
-    }
-    if required - set(fields):
-        missing = ", ".join(sorted(required - set(fields)))
-        raise ValueError(f"a {name} needs {missing}; got {', '.join(fields) or 'no field'}")
+    check_fields(cls, fields)
     return cls(**{k: _restored(v) for k, v in fields.items()})
 
 

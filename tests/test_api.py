@@ -91,14 +91,17 @@ def test_a59_signatures_are_stable():
 @pytest.mark.parametrize(("name", "value"), _public(), ids=[name for name, _ in _public()])
 def test_a59_options_are_keyword_only(name, value):
     """Arrays come first and by position; every option is given by name."""
-    if value in (jaxspec.Table, jaxspec.Reach, jaxspec.Stage) or name.startswith("jaxspec.linen"):
+    if value in (jaxspec.Table, jaxspec.Reach, jaxspec.Stage, jaxspec.Padded) or name.startswith(
+        "jaxspec.linen"
+    ):
         return
     parameters = inspect.signature(value).parameters.values()
     for p in parameters:
         if p.default is not inspect.Parameter.empty:
             assert p.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}({p.name}=)"
     positional = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    assert len(positional) <= (3 if value in (jaxspec.apply_bucketed, jaxspec.mixup) else 2)
+    three = (jaxspec.apply_bucketed, jaxspec.apply_padded, jaxspec.mixup)
+    assert len(positional) <= (3 if value in three else 2)
 
 
 @pytest.mark.parametrize(("name", "value"), _public(), ids=[name for name, _ in _public()])

@@ -627,6 +627,13 @@ def test_a22_frames_and_their_number_agree():
         assert WHISPER.length(samples) == frames
         assert len(WHISPER(f32(t2(samples)))) == frames
         assert WHISPER.length(jnp.asarray([samples])).tolist() == [frames]
+        padded = jaxspec.apply_padded(WHISPER, {}, f32(t2(1600)), lengths=samples)
+        assert padded.lengths == padded.mask.sum() == frames
+    # An odd number of frames, two by two: the last one is left out, or filled up.
+    for rest, frames in (("drop", 2), ("pad", 3)):
+        stacked = jaxspec.FrontEnd(WHISPER, jaxspec.stages.Stack(n=2, rest=rest))
+        padded = jaxspec.apply_padded(stacked, {}, f32(t2(1600)), lengths=800)
+        assert padded.lengths == padded.mask.sum() == len(stacked(f32(t2(800)))) == frames
 
 
 def test_a25_kaldi_gives_no_frame_for_a_clip_that_holds_none():
@@ -685,3 +692,51 @@ def test_a41_kaldi_features_of_a_batch():
     for y in (frontend(batch), jax.vmap(frontend)(batch), jax.jit(frontend)(batch)):
         assert np.allclose(y, alone, atol=1e-4)
     assert len({row.tobytes() for row in alone}) == 4
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_a39_a_clip_of_one_frame_has_no_deviation(ddof):
+    stage = jaxspec.stages.Normalize(ddof=ddof)
+    constant, one = f32(np.full((50, 3), 3.0)), f32(np.arange(3.0)[None])
+    for x in (one, constant):
+        assert np.all(stage(x) == 0)
+        assert np.isfinite(jax.grad(lambda x: stage(x).sum())(x)).all()
+
+    def padded(x, n):
+        return jaxspec.apply_padded(stage, {}, x, lengths=n).features
+
+    for n in (0, 1):
+        assert np.all(padded(constant.at[n:].set(np.nan), n) == 0)
+        slope = jax.grad(lambda x, n=n: padded(x, n).sum())(constant.at[n:].set(np.nan))
+        assert np.isfinite(slope).all()
+    # Biased or not, as said.
+    x = 3 + np.sin(np.arange(50.0))
+    deviation = {0: 0.707762, 1: 0.714947}[ddof]
+    y = jaxspec.stages.Normalize(ddof=ddof, eps=0)(f32(x[:, None]))[:, 0]
+    assert np.allclose(y, (x - x.mean()) / deviation, atol=1e-5)
+
+
+@pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
+def test_a40_padding_does_not_change_a_clip(pad_mode):
+    stages = jaxspec.stages
+    frontend = jaxspec.FrontEnd(
+        stages.STFT(n_fft=512, hop_length=160, pad_mode=pad_mode), stages.Power(), stages.Ln(),
+    )  # fmt: skip
+    x = np.zeros(16000)
+    x[:8000] = t2(8000)
+    alone, longer = np.asarray(frontend(f32(x[:8000]))), np.asarray(frontend(f32(x)))
+    differ = np.flatnonzero(np.abs(longer[:51] - alone).max(axis=1) > 0.1)
+    assert differ.tolist() == ([] if pad_mode == "constant" else [49, 50])
+    padded = jaxspec.apply_padded(frontend, {}, f32(x), lengths=8000)
+    assert padded.lengths == len(alone) == 51
+    assert np.allclose(padded.features[:51], alone, atol=1e-5)
+    assert np.all(padded.features[51:] == 0)
+
+
+def test_a40_statistics_are_those_of_the_clip():
+    x = np.full(200, -11.5)
+    x[:50] = 3 + np.sin(np.arange(50.0))
+    assert x.mean() == pytest.approx(-7.874, abs=1e-3)
+    stage = jaxspec.stages.Normalize(eps=0)
+    y = jaxspec.apply_padded(stage, {}, f32(x[:, None]), lengths=50).features[:50, 0]
+    assert np.allclose(y * 0.7078 + 3.0033, x[:50], atol=1e-3)

@@ -593,7 +593,7 @@ def test_reach_is_true_and_tight(stage):
     left_out = range(-reach.before), range((len(y) - 1) * reach.stride + reach.after + 1, n)
     # Of these positions it only counts whether there are any.
     counted = getattr(stage, "lookahead", 0) or (
-        stage.last if isinstance(stage, stages.ZeroFrames) else 0
+        stage.last if isinstance(stage, stages.ZeroFrames | stages.DropFrames) else 0
     )
     apply = jax.jit(stage.apply)
     # One transform of the whole clip rounds everywhere.
@@ -654,7 +654,7 @@ def test_kind_of_reach(stage):
     elif isinstance(stage, _WITH_A_PAST) or getattr(stage, "taps", 0) is None:
         assert kind == "past"
     elif (isinstance(stage, neighbours) and not stage.reach.clip) or (
-        isinstance(stage, stages.DropFrames) and stage.first
+        isinstance(stage, stages.DropFrames)
     ):
         assert kind == "neighbours"
     else:

