@@ -179,8 +179,8 @@ def _between_knots(v: Any, profile: Any, xp: Any) -> Any:
     """A symmetric curve through ``profile`` at knots, flat there, and 0 at the ends."""
     n = profile.shape[-1]
     position = 2 * n * xp.abs(v)
-    knot = xp.clip(xp.floor(position), 0, n - 1).astype(np.int32)
-    weight = xp.sin(0.5 * np.pi * (position - knot)) ** 2
+    first = xp.clip(xp.floor(position), 0, n - 1)
+    weight, knot = xp.sin(0.5 * np.pi * (position - first)) ** 2, first.astype(np.int32)
     padded = xp.concatenate([profile, xp.zeros_like(profile[:1])])
     return padded[knot] * (1 - weight) + padded[knot + 1] * weight
 

@@ -135,7 +135,8 @@ def hilbert_transform(kernels: jax.Array) -> jax.Array:
     inner[0] = 0
     if taps % 2 == 0:
         inner[-1] = 0
-    spectrum = jnp.fft.rfft(kernels, axis=0) * jnp.asarray(inner, kernels.dtype)
+    spectrum = jnp.fft.rfft(kernels, axis=0)
+    spectrum = spectrum * jnp.asarray(inner, spectrum.dtype)
     return jnp.fft.irfft(jax.lax.complex(spectrum.imag, -spectrum.real), taps, axis=0)
 
 
@@ -195,7 +196,7 @@ def _near_centres(
     away = unit * bins.astype(x.dtype) - frequency[:, None]
     response = jnp.exp(-0.5 * (deviation[:, None] * away) ** 2) * (kept / size)
     spectrum = _whole_spectrum(x, size).reshape(*x.shape[:-1], rows, kept)
-    return response * jnp.where(
+    return response.astype(spectrum.dtype) * jnp.where(
         wrapped, spectrum[..., (row + 1) % rows, :], spectrum[..., row % rows, :]
     )
 

@@ -212,14 +212,15 @@ def tbn(
     x = not_negative(x)
     decades = _array("log10_scale", log10_scale, x)
     y = _log1p_scaled(x, jnp.exp(math.log(10) * decades))
-    count = y.shape[-2] if length is None else jnp.maximum(length, 1)
+    frames = jnp.maximum(jnp.asarray(y.shape[-2] if length is None else length, jnp.int32), 1)
+    count = frames.astype(y.dtype)
     if over_time == "normalize":
         y = y - jnp.sum(only_first(y, length, axis=-2), axis=-2, keepdims=True) / count
         square = jnp.sum(only_first(y, length, axis=-2) ** 2, axis=-2, keepdims=True) / count
         y = y * jax.lax.rsqrt(square + eps)
     elif over_time != "none":
         in_order = jnp.sort(only_first(y, length, axis=-2, value=np.inf), axis=-2)
-        less = y - jnp.take(in_order, jnp.asarray([(count - 1) // 2]), axis=-2)
+        less = y - jnp.take(in_order, (frames[None] - 1) // 2, axis=-2)
         y = less if over_time == "median" else jnp.concatenate([y, less], axis=-1)
     return _array("scale", scale, x) * y + _array("shift", shift, x)
 

@@ -196,3 +196,30 @@ def test_empty_clips_and_clips_without_a_frame():
         lambda x: jaxspec.apply_padded(frontend, {}, x, lengths=lengths).features.sum()
     )(x)
     assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("stage", EXAMPLES, ids=_IDS)
+def test_no_dtype_is_widened_by_accident(strict, stage):
+    """Mixing dtypes raises here: alone, padded and as a stream, forward and backward."""
+    x, params = _input(stage), _params(stage)
+    positions = x.shape[-1 if stage.takes == "waveform" else -2]
+
+    def streamed(params, x):
+        stream = jaxspec.Stream(stage)
+        channels = None if stage.takes == "waveform" else x.shape[-1]
+        state = stream.init_state(params, channels=channels, dtype=x.dtype)
+        state, y, _ = stream.step(state, x)
+        return y, stream.flush(state)[1]
+
+    def padded(params, x):
+        return jaxspec.apply_padded(stage, params, x, lengths=positions - 3).features
+
+    for function in (stage.apply, padded, *[streamed] * (not stage.reach.clip)):
+        if stage.takes == "spectrum":
+            jax.eval_shape(function, params, x)
+            continue
+
+        def total(params, x, function=function):
+            return sum(jnp.sum(jnp.abs(y)) for y in jax.tree.leaves(function(params, x)))
+
+        jax.eval_shape(jax.grad(total, argnums=(0, 1)), params, x)

@@ -197,7 +197,7 @@ class PadAt(_Waveform):
         return Reach(clip=True)
 
     def length(self, n: Any) -> Any:
-        return n + self.after * (n % self.multiple == self.remainder)
+        return n + either(n % self.multiple == self.remainder, self.after, 0)
 
     def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         # Any shorter clip may be one that is lengthened.
@@ -333,6 +333,13 @@ class Repeat(_Waveform):
 def at_least(n: Any, least: int) -> Any:
     """``max(n, least)`` for an int or an integer array, which may be traced."""
     return max(n, least) if isinstance(n, int) else jnp.maximum(n, least)
+
+
+def either(condition: Any, then: Any, otherwise: Any) -> Any:
+    """One of two numbers by a bool or an array of them, which may be traced."""
+    if isinstance(condition, bool):
+        return then if condition else otherwise
+    return jnp.where(condition, then, otherwise)
 
 
 def with_zeros(x: jax.Array, n: int, *, axis: int, value: float = 0.0) -> jax.Array:

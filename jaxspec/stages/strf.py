@@ -182,7 +182,7 @@ class STRF(Stage):
         return (2 if self.parts == "both" else 1) * self.n_filters * bands
 
     def length(self, n: Any) -> Any:
-        return n + (self.frames_seen % 2 == 0)
+        return n + int(self.frames_seen % 2 == 0)
 
     def init(self, key: jax.Array, *, dtype: Any = jnp.float32) -> Params:
         return {name: jnp.zeros(self.n_filters, dtype) for name in self._learned}

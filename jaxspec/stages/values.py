@@ -224,7 +224,7 @@ class Normalize(_Values):
         length = jnp.asarray(frames if length is None else length, jnp.int32)
         seen = jnp.where(length > self.leave_out, length - self.leave_out, length)
         axes = (-2,) if self.over == "time" else (-2, -1)
-        count = seen * (1 if self.over == "time" else x.shape[-1])
+        count = seen.astype(x.dtype) * (1 if self.over == "time" else x.shape[-1])
         total = jnp.sum(only_first(x, seen, axis=-2), axis=axes, keepdims=True)
         x = x - total / jnp.maximum(count, 1)
         if not self.deviation:

@@ -99,7 +99,7 @@ class RemoveMean(_Waveform):
         return Reach(clip=True)
 
     def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
-        count = x.shape[-1] if length is None else jnp.maximum(length, 1)
+        count = jnp.maximum(jnp.asarray(x.shape[-1] if length is None else length, x.dtype), 1)
         return x - jnp.sum(only_first(x, length), axis=-1, keepdims=True) / count
 
 
