@@ -15,10 +15,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """With ``--share N --first K``, keep the cases K, K + N, … of tests with at least N cases.
-
-    Those marked ``exhaustive``, which run on one Python alone, stay whole.
-    """
+    """With ``--share N --first K``, keep the cases K, K + N, … of tests with at least N cases."""
     share, first = config.getoption("--share"), config.getoption("--first")
     functions = [item.nodeid.split("[")[0] for item in items]
     cases = collections.Counter(functions)
@@ -26,7 +23,6 @@ def pytest_collection_modifyitems(config, items):
     kept, left = [], []
     for item, function in zip(items, functions, strict=True):
         mine = seen[function] % share == first or cases[function] < share
-        mine = mine or item.get_closest_marker("exhaustive") is not None
         (kept if mine else left).append(item)
         seen[function] += 1
     config.hook.pytest_deselected(items=left)
