@@ -1,4 +1,4 @@
-"""Clips of different lengths in one padded array, for every stage and every preset."""
+"""Clips of different lengths in one padded array; for every stage and preset, `test_everywhere`."""
 
 import jax
 import jax.numpy as jnp
@@ -9,78 +9,8 @@ from test_contract import EXAMPLES, _input, _params
 import jaxspec
 from jaxspec import FrontEnd, stages
 
-PADDED, LENGTHS = {"waveform": 400, None: 14}, {"waveform": (333, 97), None: (13, 9)}
 _IDS = [f"{i}-{type(s).__name__}" for i, s in enumerate(EXAMPLES)]
-
-
-def _padded_input(stage, lengths, longest):
-    """Items of these lengths in one array, NaN behind them, and each alone."""
-    x = _input(stage, batch=(len(lengths),), positions=longest)
-    clips = [_first(stage, item, n) for item, n in zip(x, lengths, strict=True)]
-    for item, n in zip(x, lengths, strict=True):
-        item[n:] = np.nan
-    return x, clips
-
-
-def _first(stage, x, n):
-    return np.array(x[..., :n] if stage.takes == "waveform" else x[..., :n, :])
-
-
-def _frames(stage, y):
-    """Outputs with their positions in front."""
-    return np.asarray(y) if stage.gives == "waveform" else np.moveaxis(np.asarray(y), -2, 0)
-
-
-@pytest.mark.parametrize("stage", EXAMPLES, ids=_IDS)
-def test_every_clip_as_if_alone(stage):
-    """With NaN in the padding, values and gradients; the padding's gradient is 0."""
-    lengths = LENGTHS.get(stage.takes, LENGTHS[None])
-    x, clips = _padded_input(stage, lengths, PADDED.get(stage.takes, PADDED[None]))
-    params = _params(stage)
-
-    def loss(params, x, lengths):
-        padded = jaxspec.apply_padded(stage, params, x, lengths=lengths, fill=-3.0)
-        y = padded.features.reshape(len(x), -1)
-        y = y.real + 0.5 * y.imag
-        return jnp.sum(y * jnp.cos(jnp.arange(y.shape[1]))), padded
-
-    of_both = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
-    slopes, y = of_both(params, x, np.asarray(lengths))
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
-    for item, clip, n, features, count, mask in zip(
-        slopes[1], clips, lengths, y.features, y.lengths, y.mask, strict=True
-    ):
-        alone = _frames(stage, stage.apply(params, clip))
-        features = _frames(stage, features)
-        assert count == len(alone)
-        assert (mask == (np.arange(len(features)) < count)).all()
-        scale = np.abs(alone).max(initial=1e-30)
-        np.testing.assert_allclose(features[:count], alone, rtol=1e-5, atol=2e-6 * scale)
-        assert (features[count:] == -3).all()
-        assert not np.any(item[n:])
-
-
 PRESETS = [name for name in jaxspec.presets.names() if jaxspec.presets.sample_rate(name)]
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_as_if_alone(name):
-    frontend = jaxspec.presets.get(name)
-    params = frontend.init(jax.random.key(0))
-    lengths = np.array([9001, 6000])
-    x = np.random.default_rng(0).standard_normal((2, 12000)).astype(np.float32) / 10
-    clips = [item[:n].copy() for item, n in zip(x, lengths, strict=True)]
-    for item, n in zip(x, lengths, strict=True):
-        item[n:] = np.nan
-    y = jaxspec.apply_padded(frontend, params, x, lengths=lengths)
-    assert (y.mask.sum(axis=-1) == y.lengths).all()
-    for features, count, clip in zip(y.features, y.lengths, clips, strict=True):
-        alone = np.asarray(frontend.apply(params, clip), np.float64)
-        assert count == len(alone)
-        error = np.asarray(features[:count], np.float64) - alone
-        assert np.linalg.norm(error) <= 1e-6 * np.linalg.norm(alone)
-        assert not np.any(features[count:])
 
 
 def _all_lengths(stage):
