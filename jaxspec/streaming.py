@@ -26,7 +26,7 @@ __all__ = ["Stream", "StreamState"]
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["parts", "prepared"],
-    meta_fields=["dtype", "batch_shape", "channels", "finished"],
+    meta_fields=["stream", "dtype", "batch_shape", "channels", "finished"],
 )
 @dataclasses.dataclass(frozen=True)
 class StreamState:
@@ -35,6 +35,7 @@ class StreamState:
     Attributes:
       parts: buffers, counts and carries.
       prepared: what is computed of the parameters once for all chunks.
+      stream: whose state it is.
       dtype: of chunks.
       batch_shape: the axes of chunks before time.
       channels: of chunks, for streams of features; else ``None``.
@@ -43,6 +44,7 @@ class StreamState:
 
     parts: Any
     prepared: Any
+    stream: Any
     dtype: str
     batch_shape: tuple[int, ...]
     channels: int | None
@@ -155,7 +157,7 @@ class Stream:
         for part, own in zip(parts, prepared, strict=True):
             state, x = part.start(own, x)
             states.append(state)
-        return StreamState(tuple(states), tuple(prepared), str(dtype), batch_shape, channels)
+        return StreamState(tuple(states), tuple(prepared), self, str(dtype), batch_shape, channels)
 
     def step(
         self, state: StreamState, chunk: jax.Array
@@ -175,7 +177,7 @@ class Stream:
         Raises:
           ValueError: for a chunk of another shape or dtype, or after `flush`.
         """
-        chunk = check_state(state, chunk)
+        chunk = check_state(self, state, chunk)
         parts, y, count = _advanced(self.stage, state.parts, state.prepared, chunk)
         return dataclasses.replace(state, parts=parts), y, count
 
@@ -188,12 +190,12 @@ class Stream:
         Raises:
           ValueError: if it has been called before.
         """
-        check_state(state)
+        check_state(self, state)
         y, count = _finished(self.stage, state)
         return dataclasses.replace(state, finished=True), y, count
 
 
-def check_state(state: StreamState, chunk: Any = None) -> Any:
+def check_state(stream: Any, state: StreamState, chunk: Any = None) -> Any:
     """Refuse states of other streams and of those that have ended, and chunks that do not fit.
 
     Returns:
@@ -201,6 +203,8 @@ def check_state(state: StreamState, chunk: Any = None) -> Any:
     """
     if not isinstance(state, StreamState):
         raise TypeError(f"state must be a StreamState, got a {type(state).__name__}")
+    if state.stream is not stream and state.stream != stream:
+        raise ValueError(f"state must be one of {stream!r}, got one of {state.stream!r}")
     if state.finished:
         raise ValueError(
             "state belongs to a stream that has ended (flush): begin another one with init_state"

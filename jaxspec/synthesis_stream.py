@@ -121,7 +121,7 @@ class ISTFTStream:
         signal = jnp.zeros((*batch_shape, self._buffer), real)
         skipped = jnp.asarray(self.latency, jnp.int32)
         parts = (signal, jnp.zeros(self._buffer, real), skipped, jnp.zeros((), bool))
-        return StreamState(parts, (), str(dtype), batch_shape, self.n_fft // 2 + 1)
+        return StreamState(parts, (), self, str(dtype), batch_shape, self.n_fft // 2 + 1)
 
     def step(
         self, state: StreamState, chunk: jax.Array
@@ -139,13 +139,13 @@ class ISTFTStream:
         Raises:
           ValueError: for a chunk of another shape or dtype, or after `flush`.
         """
-        chunk = check_state(state, check_spectrum("chunk", chunk))
+        chunk = check_state(self, state, check_spectrum("chunk", chunk))
         parts, y, count = _synthesized(self, state.parts, chunk)
         return dataclasses.replace(state, parts=parts), y, count
 
     def flush(self, state: StreamState) -> tuple[StreamState, jax.Array, jax.Array]:
         """The samples that were still to come: ``(state, samples, count)`` as `step`."""
-        check_state(state)
+        check_state(self, state)
         signal, envelope, skipped, begun = state.parts
         y = self._divided(signal, envelope)
         room = self._buffer - self._start
