@@ -336,12 +336,12 @@ def parts_of(stage: Stage) -> tuple[Any, ...]:
     inside: list[tuple[Stage, str]] = []
     for own in zip(stage.stages, stage.names, strict=True):
         if own[0].reach.past or getattr(own[0], "whole", False):
-            parts += [_part(inside)] * bool(inside)
+            parts += [_part(inside)] if inside else []
             parts.append(_part([own]))
             inside = []
         else:
             inside.append(own)
-    return tuple(parts + [_part(inside)] * bool(inside))
+    return tuple([*parts, _part(inside)] if inside else parts)
 
 
 def _part(named: list[tuple[Stage, str]]) -> Any:
