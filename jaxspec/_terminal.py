@@ -213,8 +213,9 @@ class Screen:
         self._output.write(text)
         self._output.flush()
         self._writing = False
-        if self._came:
-            _stop(self._came)
+        came, self._came = self._came, 0
+        if came:
+            _stop(came)
 
     def _signal(self, number: int, _: object) -> None:
         if self._writing:

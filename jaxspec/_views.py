@@ -104,9 +104,11 @@ class Picture:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._columns:
-            self._draw()
-        self._screen.__exit__(*error)
+        try:
+            if self._columns:
+                self._draw()
+        finally:
+            self._screen.__exit__(*error)
 
     def add(self, piece: Piece, texts: Sequence[str], total: Summary, chunk: float) -> None:
         """Take in what a chunk gave and what was found in it."""
@@ -184,9 +186,9 @@ def _status(piece: Piece, level: float, total: Summary, chunk: float) -> list[st
     return [
         terminal.clock(piece.seconds, tenths=True),
         f"level {level:6.1f} dB {'█' * full}{'░' * (10 - full)}",
+        f"delay {1000 * total.delay:.0f} ms",
         f"computing {1000 * total.computed * chunk / total.seconds:.2f} of {1000 * chunk:g} ms "
         f"({100 * total.computed / total.seconds:.1f} %)",
-        f"delay {1000 * total.delay:.0f} ms",
         "Ctrl-C ends",
     ]
 

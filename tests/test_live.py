@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import struct
-import subprocess
 import sys
 import types
 import warnings
@@ -479,20 +478,30 @@ def test_memory_does_not_grow():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
-def test_a_process_that_is_ended_restores_the_terminal(tmp_path):
-    program = """
-import io, os, signal, sys
-from jaxspec import _terminal
-class Terminal(io.StringIO):
-    def write(self, text):
-        if "picture" in text and "1049l" not in text:
-            os.kill(os.getpid(), signal.SIGTERM)  # in the middle of drawing
-        return sys.stdout.write(text)
-with _terminal.Screen(Terminal()) as screen:
-    screen.draw(["picture"], (80, 24))
-    print("not reached")
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 128 + signal.SIGTERM
-    assert done.stdout.endswith("picture\x1b[K\x1b[0m\x1b[?25h\x1b[?1049lpicture\n")
-    assert "not reached" not in done.stdout
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_signals_in_the_middle_of_a_picture(wav, screen, name):
+    """The picture is finished, the terminal is restored, and then the process ends."""
+    number = getattr(signal, name)
+
+    class Interrupted(_Terminal):
+        asked = False
+
+        def write(self, text):
+            if "╵" in text and not self.asked:
+                self.asked = True
+                os.kill(os.getpid(), number)
+            return super().write(text)
+
+    output = Interrupted()
+    with live.open_source(wav) as source:
+        if name == "SIGINT":
+            assert not live.watch(source, LOG_MEL, speed=0, output=output).finished
+        else:
+            with pytest.raises(SystemExit) as stopped:
+                live.watch(source, LOG_MEL, speed=0, output=output)
+            assert stopped.value.code == 128 + signal.SIGTERM
+    text = output.getvalue()
+    assert text.count("\x1b[?1049h") == text.count("\x1b[?25h\x1b[?1049l") == 1
+    left = text.partition("\x1b[?1049l")[2].splitlines()
+    assert len(left) == 15 + 1 + (name == "SIGINT")
+    assert "delay 36 ms" in left[15 if name == "SIGINT" else -1]
