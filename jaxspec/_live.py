@@ -27,7 +27,7 @@ class Piece(NamedTuple):
       samples: of the chunk; none of the last piece, which is what was still to come.
       features: the frames that came out, float32 ``(frames, channels)``.
       seconds: where the chunk ends in what has been heard.
-      computed: how many seconds it took.
+      computed: how many seconds it took; 0 for a last, shorter chunk, which is compiled anew.
     """
 
     samples: np.ndarray
@@ -94,15 +94,12 @@ def pieces(
         start = time.perf_counter()
         state, y, count = stream.step(state, jnp.asarray(samples))
         features = np.asarray(y)[: int(count)]
-        computed = time.perf_counter() - start
+        computed = (time.perf_counter() - start) * (len(samples) == chunk)
         yield Piece(samples, features, heard / source.rate, computed)
     if not heard:
         raise ValueError(f"{source.name} holds no samples")
-    start = time.perf_counter()
     _, y, count = stream.flush(state)
-    features = np.asarray(y)[: int(count)]
-    computed = time.perf_counter() - start
-    yield Piece(samples, features, heard / source.rate, computed)
+    yield Piece(samples, np.asarray(y)[: int(count)], heard / source.rate, 0.0)
 
 
 def colour_units(

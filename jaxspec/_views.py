@@ -43,7 +43,7 @@ class Lines:
             self._power += float(np.square(piece.samples, dtype=np.float64).sum())
             self._samples += len(piece.samples)
             self._computed += piece.computed
-            self._chunks += 1
+            self._chunks += piece.computed > 0
         if len(piece.features):
             new = piece.features.sum(axis=0, dtype=np.float64)
             self._sum = new if self._sum is None else self._sum + new
@@ -59,7 +59,8 @@ class Lines:
             loudest = int(self._sum.argmax())
             at = f"channel {loudest}" if self._hz is None else _hertz(self._hz[loudest])
             text += f"  loudest at {at}"
-        text += f"  {1000 * self._computed / max(self._chunks, 1):.2f} ms a chunk"
+        if self._chunks:
+            text += f"  {1000 * self._computed / self._chunks:.2f} ms a chunk"
         self._print(text)
         self._sum, self._power, self._computed = None, 0.0, 0.0
         self._samples = self._chunks = 0

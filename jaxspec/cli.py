@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the words after the name of the program; those of the process if ``None``.
 
     Returns:
-      The exit code: 0, or 2 after an error, which is one line on stderr.
+      The exit code: 0, 2 after an error, which is one line on stderr, or 130 after Ctrl-C.
 
     Raises:
       SystemExit: after ``--help`` and ``--version``, and with code 2 for words that are no
@@ -68,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has read enough
         sys.stdout = None  # type: ignore[assignment]
         return 0
+    except KeyboardInterrupt:  # Ctrl-C
+        return 130
     except (ValueError, TypeError, ImportError, OSError) as error:
         print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
         return 2

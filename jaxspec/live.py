@@ -117,8 +117,8 @@ def watch(
                 total = Summary(
                     piece.seconds,
                     total.frames + len(piece.features),
-                    total.computed + piece.computed * bool(len(piece.samples)),
-                    max(total.slowest, piece.computed * (len(piece.samples) == size)),
+                    total.computed + piece.computed,
+                    max(total.slowest, piece.computed),
                     (stream.latency + size) / source.rate + source.held_back,
                     not len(piece.samples),
                 )

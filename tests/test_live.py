@@ -317,6 +317,15 @@ def test_ctrl_c_ends_in_peace(wav):
     assert "Traceback" not in output.getvalue()
 
 
+def test_ctrl_c_before_any_sound(wav, capsys, monkeypatch):
+    def interrupted(*_, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live, "watch", interrupted)
+    assert cli.main(["live", str(wav)]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(("name", "unit"), [("log_mel", np.log(10) / 10), ("pcen", 0), ("mfcc", 0)])
 def test_units_of_a_decibel(name, unit):
     found, _ = _live.colour_units(jaxspec.Stream(presets.get(name)), chunk=320)
