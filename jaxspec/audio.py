@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -96,32 +97,57 @@ def audio_files(folder: str | os.PathLike[str]) -> list[Path]:
     )
 
 
-def _read(path: Path, start: float, duration: float | None) -> tuple[np.ndarray, int]:
-    """The samples ``(samples, channels)`` of a part of a file, and its rate."""
+def open_file(path: Path) -> Any:
+    """An audio file as ``soundfile.SoundFile``.
+
+    Raises:
+      ImportError: without soundfile.
+      ValueError: for a file that cannot be read or holds no samples.
+    """
     soundfile = _soundfile()
     try:
         # libsndfile says "System error" for all of a missing file, a folder and a forbidden one.
         with path.open("rb"):
             pass
-        with soundfile.SoundFile(str(path)) as file:
-            rate, length = int(file.samplerate), int(file.frames)
-            if length == 0:
-                raise ValueError(f"{path} holds no samples")
-            first = round(start * rate)
-            if first >= length:
-                raise ValueError(
-                    f"start must be < the {length / rate:g} s that {path} holds, got "
-                    f"start={start:g}"
-                )
-            file.seek(first)
+        file = soundfile.SoundFile(str(path))
+    except (OSError, soundfile.SoundFileError, TypeError) as error:
+        raise unreadable(path, error) from error
+    if file.frames == 0:
+        file.close()
+        raise ValueError(f"{path} holds no samples")
+    return file
+
+
+def unreadable(path: Path, error: Exception) -> ValueError:
+    """What is said of a file that cannot be read."""
+    if isinstance(error, OSError):
+        return ValueError(f"cannot read {path}: {error.strerror or error}")
+    # A TypeError is about samples without a header.
+    cause = str(error).removeprefix(f"Error opening {str(path)!r}: ")
+    return ValueError(f"cannot read {path}: {cause}")
+
+
+def skip(file: Any, path: Path, start: float) -> None:
+    """Go to the second ``start`` of an open file."""
+    rate, length = int(file.samplerate), int(file.frames)
+    if round(start * rate) >= length:
+        raise ValueError(
+            f"start must be < the {length / rate:g} s that {path} holds, got start={start:g}"
+        )
+    file.seek(round(start * rate))
+
+
+def _read(path: Path, start: float, duration: float | None) -> tuple[np.ndarray, int]:
+    """The samples ``(samples, channels)`` of a part of a file, and its rate."""
+    with open_file(path) as file:
+        rate = int(file.samplerate)
+        try:
+            skip(file, path, start)
             # At least one sample: a duration above 0 is never an empty clip.
             count = -1 if duration is None else max(round(duration * rate), 1)
             samples = file.read(count, dtype="float32", always_2d=True)
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: samples without a header
-        cause = str(error).removeprefix(f"Error opening {str(path)!r}: ")
-        raise ValueError(f"cannot read {path}: {cause}") from error
+        except (OSError, _soundfile().SoundFileError) as error:
+            raise unreadable(path, error) from error
     return samples, rate
 
 

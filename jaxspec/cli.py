@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the words after the name of the program; those of the process if ``None``.
 
     Returns:
-      The exit code: 0, or 2 after an error, which is one line on stderr.
+      The exit code: 0, 2 after an error, which is one line on stderr, or 130 after Ctrl-C.
 
     Raises:
       SystemExit: after ``--help`` and ``--version``, and with code 2 for words that are no
@@ -68,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has read enough
         sys.stdout = None  # type: ignore[assignment]
         return 0
+    except KeyboardInterrupt:  # Ctrl-C
+        return 130
     except (ValueError, TypeError, ImportError, OSError) as error:
         print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -263,9 +265,77 @@ def _presets(chosen: argparse.Namespace) -> None:
         print(f"{name:<{width}}  {rate:>9}  {sentence}" + (listed and f" [{listed}]"))
 
 
+# jaxspec live
+
+
+def _add_live_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument
+    option("source", metavar="FILE|-|mic", help="a file, standard input, or a microphone")
+    _add_frontend_options(parser)
+    _add_part_options(parser)
+    option("--chunk", type=float, default=20.0, metavar="MS", help="computed at once (default: 20)")
+    option(
+        "--speed",
+        type=float,
+        metavar="X",
+        help="times real time; 0: as fast as it can be computed (default: 1 for files, 0 for what "
+        "has its own pace)",
+    )
+    option("--seconds", type=float, default=6.0, metavar="S", help="across the screen (default: 6)")
+    option("--range", type=float, default=60.0, metavar="DB", help="of the colours (default: 60)")
+    option(
+        "--pcm",
+        metavar="FORMAT",
+        help="samples without a header: s16le, f32le, … or as arecord says it, S16_LE, …; without "
+        "it standard input must be a WAV stream",
+    )
+    option("--pcm-rate", type=int, metavar="HZ", help="their rate; must be given with --pcm")
+    option("--pcm-channels", type=int, default=1, metavar="N", help="their channels (default: 1)")
+    option("--device", metavar="NAME", help="the microphone: a part of its name, or its number")
+
+
+def _live(options: argparse.Namespace) -> None:
+    from jaxspec import Stream, live, presets
+
+    name = options.config.name if options.config else options.preset or "log_mel"
+    if options.config:
+        frontend = _read_config(options.config)
+        wanted = _config_rate(frontend, options.config, options.sample_rate)
+    else:
+        frontend = presets.get(name)
+        wanted = _preset_rate(name, options.sample_rate)
+    Stream(frontend)  # what cannot stream is refused before a microphone is opened
+    with live.open_source(
+        options.source,
+        sample_rate=wanted,
+        pcm=options.pcm,
+        pcm_rate=options.pcm_rate,
+        pcm_channels=options.pcm_channels,
+        start=options.start,
+        duration=options.duration,
+        device=options.device,
+    ) as source:
+        if not options.config and presets.sample_rate(name) is None:
+            frontend = presets.get(name, sample_rate=source.rate)
+        live.watch(
+            source,
+            frontend,
+            chunk=options.chunk,
+            speed=options.speed,
+            seconds=options.seconds,
+            span=options.range,
+            title=f"{source.name} – {name}, {_channels(frontend)}, {_hertz(source.rate)}",
+        )
+
+
 COMMANDS: dict[str, Command] = {
     "plot": Command(
         "Draw the waveform of an audio file and its features", _add_plot_options, _plot
+    ),
+    "live": Command(
+        "Draw the features of a recording or of a microphone while it is heard",
+        _add_live_options,
+        _live,
     ),
     "presets": Command(
         "List the named front-ends, or tell about one", _add_presets_options, _presets

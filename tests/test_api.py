@@ -47,7 +47,8 @@ LAYERS = [
     "compat.dstft", "compat.papers", "compat.asteroid", "compat.tdfbanks",
     "compat.sincnet", "compat.murenn", "compat.strf", "compat",
     "", "linen", "nnx",
-    "audio", "_plotting", "_run_picture", "plotting", "cli", "__main__",
+    "audio", "_plotting", "_run_picture", "plotting",
+    "_sources", "_terminal", "_live", "_views", "live", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -345,3 +345,111 @@ def test_degraded_clips_have_their_noise_and_level(adaptive):
     powers = 10 * np.log10(np.square(adaptive.degraded(jax.random.key(0), x)).mean(axis=1) / 0.5)
     assert -20 <= powers.min() < -15
     assert 15 < powers.max() < 23.2
+
+
+# Words in a stream.
+
+
+@pytest.fixture(scope="module")
+def digit_spotter():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXAMPLES))
+        return importlib.import_module("digit_spotter")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Ten tones as the digits of two speakers, laid out as the data set is."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "fsdd").mkdir()
+    time = np.arange(3200) / 8000
+    lines, clips = ["start,stop,digit,speaker,index"], []
+    for speaker in ("anna", "ben"):
+        for digit in range(10):
+            for index in range(12):
+                start = 3200 * len(clips)
+                clips.append(0.3 * np.sin(2 * np.pi * (300 + 300 * digit + index) * time))
+                lines.append(f"{start},{start + 3200},{digit},{speaker},{index}")
+    soundfile.write(folder / "fsdd" / "fsdd.flac", np.concatenate(clips), 8000)
+    (folder / "fsdd" / "fsdd.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.exhaustive
+def test_a_spotter_is_trained_tested_and_used_live(digit_spotter, digits, tmp_path, capsys):
+    model = tmp_path / "spotter.npz"
+    words = ["--data", str(digits), "--quick", "-o", str(model)]
+    result = digit_spotter.main(words)
+    assert result.words == 100 // 20
+    printed = capsys.readouterr().out
+    assert "240 digits, recordings 0 to 4 of each speaker and digit in the test" in printed
+    assert "5 words in" in printed
+    assert model.exists()
+    soundfile.write(tmp_path / "x.wav", 0.1 * np.random.default_rng(0).standard_normal(9000), 16000)
+    digit_spotter.main(["-o", str(model), "--live", str(tmp_path / "x.wav"), "--speed", "0"])
+    assert "0.6 s, 57 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps", "0"], "--steps must be at least 1, got 0"),
+        (["--leave-out", "carl"], "--leave-out must be one of anna, ben; got carl"),
+        (["--live", "x.wav", "-o", "none.npz"], "none.npz is no spotter, train one first: "),
+    ],
+)
+def test_a_spotter_refuses_wrong_options(digit_spotter, digits, capsys, words, said):
+    with pytest.raises(SystemExit) as stopped:
+        digit_spotter.main(["--data", str(digits), *words])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_instruments_where_there_are_no_digits(digit_spotter, tmp_path, capsys):
+    words = digit_spotter.read_words(tmp_path, None)
+    assert "No digits: " in capsys.readouterr().out
+    assert (len(words.clips), len(words.labels)) == (562, 10)
+    assert not (words.test & words.held_out).any()
+    with pytest.raises(ValueError, match="--leave-out needs the digits"):
+        digit_spotter.read_words(tmp_path, "anna")
+
+
+def test_words_left_out_are_in_the_test_alone(digit_spotter, digits):
+    words = digit_spotter.read_words(digits, "ben")
+    assert words.test.sum() == 120
+    assert words.held_out.sum() == 50
+    assert not (words.test & words.held_out).any()
+
+
+def test_the_ear_hears_chunks_as_the_whole(digit_spotter):
+    """A network with a past, chunk by chunk, and the frames that report a word."""
+    features = np.random.default_rng(0).standard_normal((100, 32)).astype(np.float32)
+    params = digit_spotter.init_network(jax.random.key(0), 32, 4)
+    params["last"]["kernel"] *= 10
+    _, whole = digit_spotter.network(params, digit_spotter.no_past(), features)
+    past, parts = digit_spotter.no_past(), []
+    for start in range(0, 100, 5):
+        chunk = np.pad(features[start : start + 5], ((0, 3), (0, 0)))
+        past, scores = digit_spotter.network(params, past, chunk, 5)
+        parts.append(scores[:5])
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4)
+    spotter = digit_spotter.Spotter(digit_spotter.make_frontend(), params, tuple("abcd"), 0.5)
+    _, found = digit_spotter.heard(params, 0.5, digit_spotter.not_heard(4), features, 100)
+    expected = ["abcd"[label] for label in np.asarray(found) if label >= 0]
+    assert len(expected) > 1
+    ear = digit_spotter.Ear(spotter)
+    assert [word for start in range(0, 100, 13) for word in ear(features[start : start + 13])] == (
+        expected
+    )
+
+
+def test_reports_are_scored(digit_spotter):
+    said = [digit_spotter.Said(start, start + 4000, 0) for start in (1600, 16000, 32000)]
+    said.append(digit_spotter.Said(48000, 52000, 1))
+    found = np.full(400, -1)
+    for sample, label in ((800, 0), (5760, 0), (6400, 0), (20000, 2), (52800, 1), (60000, 1)):
+        found[sample // 160 - 1] = label
+    result = digit_spotter.score(found, said, 64000)
+    assert result[:4] == (4, 2, 1, 3)  # before, once more, and long after a word
+    np.testing.assert_allclose(result.delays, [0.02, 0.1])
+    assert "4 words in 0.1 min: 2 hits (50.0 %), 1 taken for another word, 1 missed" in str(result)
