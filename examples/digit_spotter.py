@@ -346,7 +346,7 @@ def train(words: Words, frontend: FrontEnd, steps: int) -> Params:
         snr = jax.random.uniform(keys[0], (BATCH,), minval=5, maxval=35)
         x = jaxspec.add_noise(x, jax.random.normal(keys[1], x.shape), snr=snr, lengths=lengths)
         x = jaxspec.random_gain(keys[2], x, low=-20, high=10)
-        padded = jaxspec.apply_padded(frontend, {}, x, lengths)
+        padded = jaxspec.apply_padded(frontend, {}, x, lengths=lengths)
         features = jaxspec.spec_augment(
             keys[3], padded.features, lengths=padded.lengths, time_mask_width=6,
             n_freq_masks=1, freq_mask_width=4, fill="mean",

@@ -97,7 +97,9 @@ def over_items(name: str, value: Any, leading: tuple[int, ...]) -> jax.Array:
     )
 
 
-def item_lengths(lengths: Any, leading: tuple[int, ...], size: int) -> jax.Array:
+def item_lengths(
+    lengths: Any, leading: tuple[int, ...], size: int, *, name: str = "lengths"
+) -> jax.Array:
     """True lengths as int32 ``leading``: those given, held within 0 and ``size``, or ``size``.
 
     What is known now and is out of range is refused; what is traced is held at the ends.
@@ -108,14 +110,14 @@ def item_lengths(lengths: Any, leading: tuple[int, ...], size: int) -> jax.Array
     dtype = lengths.dtype if known is None else known.dtype
     empty = known is not None and known.size == 0  # an empty list has no dtype of its own
     if not empty and not jnp.issubdtype(dtype, jnp.integer):
-        raise TypeError(f"lengths must be integers, got lengths with dtype {dtype}")
+        raise TypeError(f"{name} must be integers, got {name} with dtype {dtype}")
     if known is not None and known.size and (known.min() < 0 or known.max() > size):
         wrong = known[(known < 0) | (known > size)]
         raise ValueError(
-            f"lengths must be >= 0 and <= {size} (the size of the time axis of x), got "
-            f"lengths={wrong.flat[0]}"
+            f"{name} must be >= 0 and <= {size} (the size of the time axis), got "
+            f"{name}={wrong.flat[0]}"
         )
-    spread = over_items("lengths", lengths if known is None else known, leading)
+    spread = over_items(name, lengths if known is None else known, leading)
     # Clipped first: a wider integer could turn into another on the way to int32.
     return jnp.clip(spread, 0, size).astype(jnp.int32)
 

@@ -9,6 +9,7 @@ nothing grows or loses digits however long a stream is.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -134,7 +135,7 @@ class Stream:
         self.stage.check_params(params)
         params = jax.tree.map(lambda leaf: as_computed(jnp.asarray(leaf)), params)
         dtype = jnp.dtype(dtype)
-        batch_shape = tuple(check_positive_int("batch_shape", n, minimum=0) for n in batch_shape)
+        batch_shape = checked_batch(batch_shape)
         waveform = self.stage.takes == "waveform"
         if waveform != (channels is None):
             raise ValueError(
@@ -195,7 +196,14 @@ class Stream:
         return dataclasses.replace(state, finished=True), y, count
 
 
-def check_state(stream: Any, state: StreamState, chunk: Any = None) -> Any:
+def checked_batch(batch_shape: Any) -> tuple[int, ...]:
+    """``batch_shape`` as a tuple of ints."""
+    if not isinstance(batch_shape, (tuple, list)):
+        raise TypeError(f"batch_shape must be a tuple of ints, got batch_shape={batch_shape!r}")
+    return tuple(check_positive_int("batch_shape", n, minimum=0) for n in batch_shape)
+
+
+def check_state(stream: Any, state: StreamState, chunk: Any = None, *, least: int = 1) -> Any:
     """Refuse states of other streams and of those that have ended, and chunks that do not fit.
 
     Returns:
@@ -222,20 +230,30 @@ def check_state(stream: Any, state: StreamState, chunk: Any = None) -> Any:
     if chunk.shape != (*state.batch_shape, *chunk.shape[place : place + 1], *rest):
         wanted = ", ".join([*map(str, state.batch_shape), "n", *map(str, rest)])
         raise ValueError(f"chunk must have shape ({wanted}), got a chunk with shape {chunk.shape}")
-    if chunk.shape[place] == 0:
+    if chunk.shape[place] < least:
         raise ValueError(f"chunk must hold at least 1 position, got shape {chunk.shape}")
     return chunk
 
 
 def _refuse_clips(stage: Stage) -> None:
-    for part in (*getattr(stage, "stages", ()), *getattr(stage, "branches", ())):
-        _refuse_clips(part)
-    if stage.reach.clip:
+    found = list(_clips(stage))
+    if found:
+        names = " and ".join(f"{type(part).__name__} ({part.name!r})" for part in found)
         raise ValueError(
-            f"a stream cannot be given to {type(stage).__name__}, which needs the whole clip "
-            f"(reach 'clip'): leave it out, or take a stage that needs the past alone, such as "
-            f"RunningNormalize for Normalize, or fixed limits for top_db. It is {stage!r}"
+            f"a stream cannot be given to {names}, which must see the whole clip (reach 'clip'). "
+            f"Leave such stages out (FrontEnd.without; n_samples=None of a preset), or make a "
+            f"front-end with others in their places: RunningNormalize for Normalize, Clip for "
+            f"FloorFromMax, a fixed ref and no top_db for decibels"
         )
+
+
+def _clips(stage: Stage) -> Iterator[Stage]:
+    """The stages that need the whole clip."""
+    inner = (*getattr(stage, "stages", ()), *getattr(stage, "branches", ()))
+    for part in inner:
+        yield from _clips(part)
+    if not inner and stage.reach.clip:
+        yield stage
 
 
 def _computed_dtype(dtype: Any) -> Any:

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxspec._checks import check_choice, check_positive_int, check_spectrum
+from jaxspec._checks import check_choice, check_spectrum
+from jaxspec._items import item_lengths
 from jaxspec.fourier import check_method, irfft
 from jaxspec.framing import only_first, overlap_add
 from jaxspec.spectrum import (
@@ -20,7 +21,7 @@ from jaxspec.spectrum import (
     check_nola_of,
     window_scale,
 )
-from jaxspec.streaming import StreamState, check_state
+from jaxspec.streaming import StreamState, check_state, checked_batch
 from jaxspec.windows import WindowLike, held, window_in_frame
 
 __all__ = ["ISTFTStream"]
@@ -116,7 +117,7 @@ class ISTFTStream:
         dtype = jnp.dtype(dtype)
         if not jnp.issubdtype(dtype, jnp.complexfloating):
             raise ValueError(f"dtype must be complex, got dtype={dtype}")
-        batch_shape = tuple(check_positive_int("batch_shape", n, minimum=0) for n in batch_shape)
+        batch_shape = checked_batch(batch_shape)
         real = jnp.finfo(dtype).dtype
         signal = jnp.zeros((*batch_shape, self._buffer), real)
         skipped = jnp.asarray(self.latency, jnp.int32)
@@ -124,24 +125,31 @@ class ISTFTStream:
         return StreamState(parts, (), self, str(dtype), batch_shape, self.n_fft // 2 + 1)
 
     def step(
-        self, state: StreamState, chunk: jax.Array
+        self, state: StreamState, chunk: jax.Array, *, count: jax.Array | int | None = None
     ) -> tuple[StreamState, jax.Array, jax.Array]:
-        """Take in one or more frames.
+        """Take in some more frames.
 
         Args:
           state: as `init_state` or the last step gave it.
           chunk: complex ``(*batch_shape, frames, n_fft // 2 + 1)`` of the dtype of the state.
+          count: how many of them there are, as `Stream.step` says, which may be traced (then held
+            between 0 and all); default all.
 
         Returns:
           ``(state, samples, count)``: samples ``(*batch_shape, frames * hop_length)``, of which the
           first ``count`` are there, the others 0.
 
         Raises:
-          ValueError: for a chunk of another shape or dtype, or after `flush`.
+          ValueError: for a chunk of another shape or dtype, a count below 0 or above its frames,
+            or after `flush`.
         """
-        chunk = check_state(self, state, check_spectrum("chunk", chunk))
-        parts, y, count = _synthesized(self, state.parts, chunk)
-        return dataclasses.replace(state, parts=parts), y, count
+        chunk = check_state(self, state, check_spectrum("chunk", chunk), least=0)
+        frames = chunk.shape[-2]
+        known = item_lengths(frames if count is None else count, (), frames, name="count")
+        if not frames:
+            return state, jnp.zeros((*state.batch_shape, 0), state.parts[0].dtype), known
+        parts, y, ready = _synthesized(self, state.parts, chunk, known)
+        return dataclasses.replace(state, parts=parts), y, ready
 
     def flush(self, state: StreamState) -> tuple[StreamState, jax.Array, jax.Array]:
         """The samples that were still to come: ``(state, samples, count)`` as `step`."""
@@ -162,22 +170,27 @@ class ISTFTStream:
 
 
 @partial(jax.jit, static_argnums=0)
-def _synthesized(stream: ISTFTStream, parts: Any, chunk: jax.Array) -> Any:
-    signal, envelope, skipped, _ = parts
+def _synthesized(stream: ISTFTStream, parts: Any, chunk: jax.Array, frames_there: jax.Array) -> Any:
+    signal, envelope, skipped, begun = parts
     table, hop = jnp.asarray(stream._table, signal.dtype), stream._hop
     frames = irfft(chunk, n=stream.n_fft, method=stream.method, precision=stream.precision)
     scale = jnp.asarray(window_scale(stream._table, stream.normalized), signal.dtype)
-    squares = jnp.broadcast_to(table**2, frames.shape[-2:])
-    size = chunk.shape[-2] * hop
+    frames = only_first(frames, frames_there, axis=-2)
+    squares = only_first(jnp.broadcast_to(table**2, frames.shape[-2:]), frames_there, axis=-2)
+    size, there = chunk.shape[-2] * hop, frames_there * hop
     held_back = stream.latency - stream._start
     signal, envelope = (
         _added(old, overlap_add(new, hop_length=hop), held_back)
         for old, new in ((signal, frames * (scale * table)), (envelope, squares))
     )
     y = stream._divided(signal[..., :size], envelope[:size])
-    left = jnp.minimum(skipped, size)
-    count = size - left
-    after = (signal[..., size:], envelope[size:], skipped - left, jnp.ones((), bool))
+    left = jnp.minimum(skipped, there)
+    count = there - left
+    kept = [
+        jax.lax.dynamic_slice_in_dim(z, there, stream._buffer, axis=z.ndim - 1)
+        for z in (signal, envelope)
+    ]
+    after = (*kept, skipped - left, begun | (there > 0))
     return after, _from(y, left, count, size), count
 
 

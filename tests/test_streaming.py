@@ -387,28 +387,29 @@ def test_the_inverse_transform_of_a_stream(x64, options):
             np.testing.assert_allclose(found, whole, rtol=1e-9, atol=1e-10)
 
 
-def test_a_signal_through_both_streams():
-    """What goes in comes out, as late as both say."""
+@pytest.mark.parametrize("size", [80, 128, 320])
+def test_a_signal_through_both_streams(size):
+    """What goes in comes out, with counts that are known inside of the program alone."""
     options = {"n_fft": 512, "hop_length": 128}
     analysis, synthesis = Stream(stages.STFT(**options)), jaxspec.ISTFTStream(**options)
     x = np.random.default_rng(0).standard_normal(128 * 40).astype(np.float32)
 
     @jax.jit
     def both(states, chunk):
-        first, frames, _ = analysis.step(states[0], chunk)
-        second, samples, count = synthesis.step(states[1], frames)
+        first, frames, count = analysis.step(states[0], chunk)
+        second, samples, count = synthesis.step(states[1], frames, count=count)
         return (first, second), samples, count
 
-    # A chunk of one hop holds one frame, once the first ones have come.
     states, outputs = (analysis.init_state(), synthesis.init_state()), []
-    first, _, _ = analysis.step(states[0], x[:256])
-    states = (first, states[1])
-    for start in range(256, len(x), 128):
-        states, samples, count = both(states, x[start : start + 128])
+    for start in range(0, len(x), size):
+        states, samples, count = both(states, x[start : start + size])
         outputs.append(samples[:count])
-    y = np.concatenate(outputs)
-    assert len(y) >= len(x) - analysis.latency - synthesis.latency - 256
-    np.testing.assert_allclose(y, x[: len(y)], rtol=0, atol=1e-5)
+    _, frames, count = analysis.flush(states[0])
+    second, samples, count = synthesis.step(states[1], frames, count=count)
+    outputs += [samples[:count], synthesis.flush(second)[1]]
+    y = np.concatenate(outputs)[: len(x)]
+    assert len(y) == len(x)
+    np.testing.assert_allclose(y, x, rtol=0, atol=1e-5)
 
 
 def test_gradients_of_the_inverse_transform():
@@ -447,6 +448,12 @@ def test_refusals_of_the_inverse_transform():
     state = stream.init_state()
     with pytest.raises(ValueError, match=r"shape \(n, 33\), got a chunk with shape \(3, 32\)"):
         stream.step(state, np.zeros((3, 32), np.complex64))
+    with pytest.raises(ValueError, match=r"count must be >= 0 and <= 3 .* got count=4"):
+        stream.step(state, np.zeros((3, 33), np.complex64), count=4)
+    with pytest.raises(TypeError, match="batch_shape must be a tuple of ints, got batch_shape=4"):
+        stream.init_state(batch_shape=4)
+    state, samples, count = stream.step(state, np.zeros((0, 33), np.complex64))
+    assert samples.shape == (0,)
     ended, _, count = stream.flush(state)
     assert count == 0
     with pytest.raises(ValueError, match="has ended"):
