@@ -141,7 +141,6 @@ IDS = [f"{name}-{position}" for position, (name, _, _) in enumerate(TABLE)]
 WITHOUT_DATA = {
     "apply_bucketed",  # in test_bucketing
     "apply_padded",  # in test_padded
-    "Padded",
     "at_rate",
     "band_edges",
     "bucket_length",
