@@ -71,7 +71,7 @@ class Stream:
       >>> import jax.numpy as jnp, jaxspec
       >>> stream = jaxspec.Stream(jaxspec.presets.get("log_mel"))
       >>> stream.latency, stream.receptive_field
-      (200, 400)
+      (256, 512)
       >>> state = stream.init_state()
       >>> for _ in range(3):
       ...     state, features, count = stream.step(state, jnp.zeros(160))

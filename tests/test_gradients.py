@@ -206,8 +206,8 @@ def test_equal_to_float64_differences(name):
 def test_every_public_function_of_a_signal_is_listed():
     # Functions of static arguments, of frequencies or of integers, and what is not a function.
     others = {
-        "FrontEnd", "ISTFTStream", "Padded", "Reach", "Stage", "Stream", "Table", "apply_bucketed", "apply_filterbank",
-        "apply_padded", "at_rate",
+        "FrontEnd", "ISTFTStream", "Padded", "Reach", "Stage", "Stream", "Table",
+        "apply_bucketed", "apply_filterbank", "apply_padded", "at_rate",
             "band_edges",
         "bark_to_hz", "bucket_length", "length_buckets",
         "check_nola", "dct_matrix", "erb_bandwidth", "erb_to_hz", "fft_frequencies", "filterbank",
