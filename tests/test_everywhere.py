@@ -52,7 +52,8 @@ def _equal(stage, found, wanted):
     found, wanted = np.asarray(found), np.asarray(wanted)
     assert found.shape == wanted.shape
     error, size = np.abs(found - wanted), np.abs(wanted).max(initial=1e-30)
-    tolerance = 1e-5 if normalized else 1e-6
+    # What is computed of parameters is computed in float32, in each program with its own rounding.
+    tolerance = 1e-5 if normalized else 3e-6 if stage.param_shapes() else 1e-6
     assert np.linalg.norm(error) <= tolerance * max(np.linalg.norm(wanted), 1e-30)
     assert error.max(initial=0) <= 2e-5 * size
 
