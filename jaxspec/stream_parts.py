@@ -20,7 +20,7 @@ from jaxspec.pieces import Chain
 from jaxspec.stage import Params, Stage
 from jaxspec.stages import Beside
 
-__all__ = ["Branches", "Past", "Segment", "delay_of", "parts_of", "through"]
+__all__ = ["Branches", "Past", "Segment", "delay_of", "parts_of", "room_of", "started", "through"]
 
 State = Any
 
@@ -256,13 +256,8 @@ class Branches:
 
     def room(self, size: int) -> int:
         """The most outputs that so many inputs can lead to."""
-        sizes = []
-        for parts, waiting in zip(self._each, self._waiting, strict=True):
-            own = size
-            for part in parts:
-                own = part.room(own)
-            sizes.append(own + waiting)
-        return min(sizes)
+        each = zip(self._each, self._waiting, strict=True)
+        return min(room_of(parts, size) + waiting for parts, waiting in each)
 
     def prepare(self, params: Params) -> list[list[Params]]:
         """What is computed of the parameters of every branch."""
@@ -276,12 +271,9 @@ class Branches:
         """The state before the first of inputs like ``x``, and what outputs are like."""
         states, outputs = [], []
         for parts, own, waiting in zip(self._each, prepared, self._waiting, strict=True):
-            inside, y = [], x
-            for part, mine in zip(parts, own, strict=True):
-                state, y = part.start(mine, y)
-                inside.append(state)
+            inside, y = started(parts, own, x)
             queue = jnp.zeros((*y.shape[:-2], waiting, y.shape[-1]), y.dtype)
-            states.append((tuple(inside), queue, jnp.zeros((), jnp.int32)))
+            states.append((inside, queue, jnp.zeros((), jnp.int32)))
             outputs.append(y)
         shape = (*outputs[0].shape[:-1], sum(y.shape[-1] for y in outputs))
         return tuple(states), jax.ShapeDtypeStruct(shape, outputs[0].dtype)
@@ -305,6 +297,22 @@ class Branches:
             joined = jnp.pad(joined, [(0, 0)] * (joined.ndim - 2) + [(0, waiting), (0, 0)])
             after.append((inside, _cut(joined, ready, waiting, -2), held - ready))
         return tuple(after), only_first(y, ready, axis=-2), ready
+
+
+def started(parts: Any, prepared: Any, x: jax.ShapeDtypeStruct) -> tuple[State, Any]:
+    """The states of all parts before the first of inputs like ``x``, and what outputs are like."""
+    states = []
+    for part, own in zip(parts, prepared, strict=True):
+        state, x = part.start(own, x)
+        states.append(state)
+    return tuple(states), x
+
+
+def room_of(parts: Any, size: int) -> int:
+    """The most outputs of all parts that so many inputs can lead to."""
+    for part in parts:
+        size = part.room(size)
+    return size
 
 
 def through(

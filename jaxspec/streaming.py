@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_positive_int
-from jaxspec._dtypes import as_computed, as_returned
+from jaxspec._dtypes import as_computed, as_returned, compute_dtype
 from jaxspec.stage import Params, Stage
-from jaxspec.stream_parts import delay_of, parts_of, through
+from jaxspec.stream_parts import delay_of, parts_of, room_of, started, through
 
 __all__ = ["Stream", "StreamState"]
 
@@ -109,10 +109,7 @@ class Stream:
 
     def count(self, chunk: int) -> int:
         """How many frames have room in what a step on a chunk of this size returns."""
-        chunk = check_positive_int("chunk", chunk)
-        for part in parts_of(self.stage):
-            chunk = part.room(chunk)
-        return chunk
+        return room_of(parts_of(self.stage), check_positive_int("chunk", chunk))
 
     def init_state(
         self,
@@ -151,14 +148,11 @@ class Stream:
                 f"dtype must be {kind.__name__} for a stage that takes a {self.stage.takes}, got "
                 f"dtype={dtype}"
             )
-        x = jax.ShapeDtypeStruct(shape, _computed_dtype(dtype))
+        x = jax.ShapeDtypeStruct(shape, compute_dtype(dtype))
         parts = parts_of(self.stage)
         prepared = [part.prepare(params) for part in parts]
-        states = []
-        for part, own in zip(parts, prepared, strict=True):
-            state, x = part.start(own, x)
-            states.append(state)
-        return StreamState(tuple(states), tuple(prepared), self, str(dtype), batch_shape, channels)
+        states, _ = started(parts, prepared, x)
+        return StreamState(states, tuple(prepared), self, str(dtype), batch_shape, channels)
 
     def step(
         self, state: StreamState, chunk: jax.Array
@@ -256,12 +250,6 @@ def _clips(stage: Stage) -> Iterator[Stage]:
         yield stage
 
 
-def _computed_dtype(dtype: Any) -> Any:
-    if jnp.issubdtype(dtype, jnp.complexfloating):
-        return dtype
-    return jax.eval_shape(as_computed, jax.ShapeDtypeStruct((), dtype)).dtype
-
-
 @partial(jax.jit, static_argnums=0)
 def _advanced(stage: Stage, states: Any, prepared: Any, chunk: jax.Array) -> Any:
     x = as_computed(chunk) if stage.takes != "spectrum" else chunk
@@ -273,15 +261,12 @@ def _advanced(stage: Stage, states: Any, prepared: Any, chunk: jax.Array) -> Any
 @partial(jax.jit, static_argnums=0)
 def _finished(stage: Stage, state: StreamState) -> Any:
     shape = (*state.batch_shape, 0) + (() if state.channels is None else (state.channels,))
-    x = jnp.zeros(shape, _computed_dtype(state.dtype))
+    x = jnp.zeros(shape, compute_dtype(state.dtype))
     count = jnp.zeros((), jnp.int32)
     _, x, count = through(parts_of(stage), state.parts, state.prepared, x, count, last=True)
     return _returned(x, state.dtype), count
 
 
 def _returned(x: jax.Array, dtype: Any) -> jax.Array:
-    return (
-        x
-        if jnp.iscomplexobj(x) or jnp.issubdtype(dtype, jnp.complexfloating)
-        else (as_returned(x, dtype))
-    )
+    complex_ = jnp.iscomplexobj(x) or jnp.issubdtype(dtype, jnp.complexfloating)
+    return x if complex_ else as_returned(x, dtype)

@@ -16,7 +16,7 @@ from jaxspec.reach import Reach
 from jaxspec.smoothing import smoothing_for_time_constant
 from jaxspec.stage import Carry, Params, Stage
 from jaxspec.stages._banded import check_per_band
-from jaxspec.stages.values import OVER, PLACES
+from jaxspec.stages.values import OVER, PLACES, divisor
 from jaxspec.table import Table
 
 __all__ = ["RunningNormalize"]
@@ -263,14 +263,7 @@ class RunningNormalize(Stage):
     def _divisor(self, square: jax.Array, count: jax.Array) -> jax.Array:
         if self.ddof:
             square = square * (count / jnp.where(count > self.ddof, count - self.ddof, 1))
-        if self.eps_in == "variance":
-            square = square + self.eps
-        # The root of 0 has no slope: 0 is taken out before the root, and 1 put in for it.
-        positive = square > 0
-        deviation = jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
-        if self.eps_in == "deviation":
-            deviation = deviation + self.eps
-        return jnp.where(deviation > 0, deviation, 1)
+        return divisor(square, eps=self.eps, eps_in=self.eps_in)
 
 
 def _farthest(dtype: Any) -> float:

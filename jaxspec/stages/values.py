@@ -231,14 +231,19 @@ class Normalize(_Values):
             return x
         square = jnp.sum(only_first(x, seen, axis=-2) ** 2, axis=axes, keepdims=True)
         square = square / jnp.maximum(count - self.ddof, 1)
-        if self.eps_in == "variance":
-            square = square + self.eps
-        # The root of 0 has no slope: 0 is taken out before the root, and 1 put in for it.
-        positive = square > 0
-        deviation = jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
-        if self.eps_in == "deviation":
-            deviation = deviation + self.eps
-        return x / jnp.where(deviation > 0, deviation, 1)
+        return x / divisor(square, eps=self.eps, eps_in=self.eps_in)
+
+
+def divisor(square: jax.Array, *, eps: float, eps_in: str) -> jax.Array:
+    """The deviation of a variance, kept off 0 by ``eps`` in a word of `PLACES`; 1 where it is 0."""
+    if eps_in == "variance":
+        square = square + eps
+    # The root of 0 has no slope: 0 is taken out before the root, and 1 put in for it.
+    positive = square > 0
+    deviation = jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
+    if eps_in == "deviation":
+        deviation = deviation + eps
+    return jnp.where(deviation > 0, deviation, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
