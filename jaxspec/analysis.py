@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import next_fast_len
 
+from jaxspec.fourier import ifft, rfft
+
 __all__ = [
     "filtered_by_fft",
     "gammatone_kernels",
@@ -173,7 +175,7 @@ def filtered_by_fft(
     kept = next_fast_len(-(-(x.shape[-1] + before) // hop_length))
     x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, 0)])
     near = _near_centres(x, frequency, deviation, kept=kept, size=kept * hop_length)
-    y = jnp.fft.ifft(near)
+    y = ifft(near)
     start = (half + before) // hop_length
     return jnp.swapaxes(y[..., start : start + frames], -1, -2)
 
@@ -203,5 +205,6 @@ def _near_centres(
 
 def _whole_spectrum(x: jax.Array, size: int) -> jax.Array:
     """The Fourier transform of a real signal, conjugate half included: ``(..., size)``."""
-    half = jnp.fft.rfft(x, size)
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, size - x.shape[-1])])
+    half = rfft(x, method="fft", precision="highest")
     return jnp.concatenate([half, half[..., 1 : size - size // 2][..., ::-1].conj()], axis=-1)

@@ -18,7 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxspec._checks import check_choice
 from jaxspec._primitives import PARTITIONS_FFT_ITSELF, Primitive, register_linear
 
-__all__ = ["METHODS", "PRECISIONS", "check_method", "irfft", "rfft", "waves"]
+__all__ = ["METHODS", "PRECISIONS", "check_method", "ifft", "irfft", "rfft", "waves"]
 
 METHODS = ("auto", "fft", "matmul")
 PRECISIONS = ("highest", "high", "default")
@@ -43,6 +43,11 @@ def check_method(method: str, precision: str) -> None:
 def rfft(x: jax.Array, *, method: str, precision: str) -> jax.Array:
     """One-sided spectrum of real frames ``(..., n)``: complex ``(..., n // 2 + 1)``."""
     return _rfft_p.bind(x, n=x.shape[-1], method=method, precision=precision)
+
+
+def ifft(spectrum: jax.Array) -> jax.Array:
+    """The complex signals ``(..., n)`` of whole spectra ``(..., n)``, by FFT."""
+    return _ifft_p.bind(spectrum)
 
 
 def irfft(spectrum: jax.Array, *, n: int, method: str, precision: str) -> jax.Array:
@@ -202,3 +207,12 @@ def _chosen(fft: Any, product: Any, *, longest: int) -> Any:
 
 _rfft_p, _ = _define("rfft", _rfft_by_fft, _rfft_by_product, to_frames=False)
 _irfft_p, _ = _define("irfft", _irfft_by_fft, _irfft_by_product, to_frames=True)
+
+_ifft_p = Primitive("ifft")  # its matrix is symmetric: it is its own transpose
+register_linear(
+    _ifft_p,
+    shape=lambda spectrum: spectrum,
+    transpose=lambda ct, _: [_ifft_p.bind(ct)],
+    static=(),
+    lowerings={None: _sharded(lambda spectrum: jnp.fft.ifft(spectrum))},
+)

@@ -219,10 +219,22 @@ def tbn(
         square = jnp.sum(only_first(y, length, axis=-2) ** 2, axis=-2, keepdims=True) / count
         y = y * jax.lax.rsqrt(square + eps)
     elif over_time != "none":
-        in_order = jnp.sort(only_first(y, length, axis=-2, value=np.inf), axis=-2)
-        less = y - jnp.take(in_order, (frames[None] - 1) // 2, axis=-2)
+        less = y - _in_order(only_first(y, length, axis=-2, value=np.inf), (frames - 1) // 2)
         y = less if over_time == "median" else jnp.concatenate([y, less], axis=-1)
     return _array("scale", scale, x) * y + _array("shift", shift, x)
+
+
+def _in_order(y: jax.Array, place: jax.Array) -> jax.Array:
+    """The frame at this place of every channel, from the smallest on: ``(..., 1, channels)``.
+
+    As a sum, whose transpose is no scatter, and with indices that are laid out as ``y`` is: the
+    derivative of ``jnp.sort`` refuses a sharded batch.
+    """
+    held = jax.lax.stop_gradient(y)
+    index = jnp.zeros_like(held, jnp.int32) + jnp.arange(y.shape[-2], dtype=jnp.int32)[:, None]
+    _, order = jax.lax.sort((held, index), dimension=y.ndim - 2, num_keys=1)
+    chosen = index == jnp.take(order, place[None], axis=-2)
+    return jnp.sum(jnp.where(chosen, y, 0), axis=-2, keepdims=True)
 
 
 def _log1p_scaled(x: jax.Array, scale: jax.Array) -> jax.Array:

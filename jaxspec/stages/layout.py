@@ -134,7 +134,9 @@ class Stack(_Layout):
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         *batch, frames, channels = x.shape
         count = frames // self.n
-        return x[..., : count * self.n, :].reshape(*batch, count, self.n * channels)
+        # In two steps, as a sharded batch wants it.
+        groups = x[..., : count * self.n, :].reshape(*batch, count, self.n, channels)
+        return groups.reshape(*batch, count, self.n * channels)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -189,19 +189,20 @@ class RunningNormalize(Stage):
         return n
 
     def initial_carry(self, params: Params, x: jax.Array) -> Carry:
-        shape, dtype = (*x.shape[:-2], 1), compute_dtype(x.dtype)
-        held = (*x.shape[:-2], x.shape[-1] if self.over == "time" else 1)
+        # Made of x, so that they are laid out over devices as it is.
+        zeros = jnp.zeros_like(x[..., 0, :], compute_dtype(x.dtype))
+        held = zeros if self.over == "time" else zeros[..., :1]
         carry = {
-            "count": jnp.zeros(shape, jnp.int32),
-            "mean": _in_two_parts(_values(self.mean), held, dtype),
+            "count": zeros[..., :1].astype(jnp.int32),
+            "mean": _in_two_parts(_values(self.mean), held),
         }
         if self.deviation:
             square = _values(self.deviation_start) ** 2
             if self.weight is not None:
                 count = self._values_in(self.weight, x)
                 square = square * (count - self.ddof) / count
-            square = np.minimum(square, _farthest(dtype) ** 2)
-            carry["variance"] = _in_two_parts(square, held, dtype)
+            square = np.minimum(square, _farthest(held.dtype) ** 2)
+            carry["variance"] = _in_two_parts(square, held)
         return carry
 
     def advance(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
@@ -280,10 +281,9 @@ def _values(start: float | Table | None) -> np.ndarray:
     return np.asarray(start.values if isinstance(start, Table) else start or 0.0, np.float64)
 
 
-def _in_two_parts(value: np.ndarray, shape: tuple[int, ...], dtype: jnp.dtype) -> _Pair:
+def _in_two_parts(value: np.ndarray, zeros: jax.Array) -> _Pair:
     # Nothing is in the second part: what is not in the dtype, no constant input can equal.
-    high = jnp.broadcast_to(jnp.asarray(value, dtype), shape)
-    return high, jnp.zeros_like(high)
+    return zeros + jnp.asarray(value, zeros.dtype), zeros
 
 
 def _added(parts: _Pair, more: jax.Array) -> _Pair:
