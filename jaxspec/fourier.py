@@ -115,7 +115,9 @@ def _transposed(function: Any, frames: bool) -> Any:
     def transpose(cotangent: jax.Array, *, n: int, **options: Any) -> jax.Array:
         real = cotangent.real.dtype
         shape = (*cotangent.shape[:-1], n if frames else n // 2 + 1)
-        operand = jax.ShapeDtypeStruct(shape, real if frames else _complex(real))
+        # Of the cotangent, for inside of `shard_map` it says on which devices it differs.
+        corner = jnp.zeros_like(cotangent[..., :1], real if frames else _complex(real))
+        operand = jnp.broadcast_to(corner, shape)
         return jax.linear_transpose(partial(function, n=n, **options), operand)(cotangent)[0]
 
     return transpose

@@ -20,7 +20,18 @@ from jaxspec.pieces import Chain
 from jaxspec.stage import Params, Stage
 from jaxspec.stages import Beside
 
-__all__ = ["Branches", "Past", "Segment", "delay_of", "parts_of", "room_of", "started", "through"]
+__all__ = [
+    "Branches",
+    "Past",
+    "Segment",
+    "axis_of",
+    "cut",
+    "delay_of",
+    "parts_of",
+    "room_of",
+    "started",
+    "through",
+]
 
 State = Any
 
@@ -47,26 +58,26 @@ class Segment:
         return max(self.chain.reach.after, self.chain.start_need, 0)
 
     @property
-    def _back(self) -> int:
+    def back(self) -> int:
         """The outputs before the next one from whose positions on inputs are kept."""
         return self.chain.first - (-self.chain.edge_reach // self.stride)
 
     @property
     def _buffer(self) -> int:
-        return max(self.delay + self._back * self.stride, self.stride - 1)
+        return max(self.delay + self.back * self.stride, self.stride - 1)
 
     @property
     def _latest(self) -> int:
         """The largest number that the next output can have in the buffer."""
-        return max(self._back, 1)
+        return max(self.back, 1)
 
     @property
     def _axis(self) -> int:
-        return _axis(self.chain.stages[0].takes)
+        return axis_of(self.chain.stages[0].takes)
 
     @property
     def _out_axis(self) -> int:
-        return _axis(self.chain.stages[-1].gives)
+        return axis_of(self.chain.stages[-1].gives)
 
     def room(self, size: int) -> int:
         """The most outputs that so many inputs can lead to."""
@@ -89,7 +100,7 @@ class Segment:
     def _outputs(self, prepared: Params, x: Any, count: int) -> jax.ShapeDtypeStruct:
         """Shape and dtype of so many outputs."""
         shape = list(x.shape)
-        shape[self._axis] = self._enough(1, 1)
+        shape[self._axis] = self.enough(1, 1)
         inputs = jax.ShapeDtypeStruct(tuple(shape), x.dtype)
         y = jax.eval_shape(self.chain.whole, prepared, inputs)
         shape = list(y.shape)
@@ -117,21 +128,21 @@ class Segment:
         end = jnp.maximum((held - 1 - self.delay) // self.stride + 1, following)
         y = self._next(prepared, z, following, room)
         count = end - following
-        dropped = jnp.clip(end - self._back, 0, held // self.stride)
-        buffer = _cut(z, dropped * self.stride, buffer.shape[self._axis], self._axis)
+        dropped = jnp.clip(end - self.back, 0, held // self.stride)
+        buffer = cut(z, dropped * self.stride, buffer.shape[self._axis], self._axis)
         state = (buffer, held - dropped * self.stride, end - dropped)
         return state, only_first(y, count, axis=self._out_axis), count
 
     def _joined(self, buffer: jax.Array, x: jax.Array, held: jax.Array, outputs: int) -> jax.Array:
         """The inputs that are held and ``x`` behind them, enough for so many outputs."""
         size = buffer.shape[self._axis] + x.shape[self._axis] + self.stride
-        size = self._enough(outputs, size)
+        size = self.enough(outputs, size)
         widths = [(0, 0)] * buffer.ndim
         widths[self._axis] = (0, size - buffer.shape[self._axis])
         z = jnp.pad(buffer, widths)
         return jax.lax.dynamic_update_slice_in_dim(z, x, held, axis=x.ndim + self._axis)
 
-    def _enough(self, outputs: int, size: int) -> int:
+    def enough(self, outputs: int, size: int) -> int:
         """At least ``size`` inputs, of which the chain makes at least so many outputs."""
         size = max(size, outputs * self.stride + self.chain.reach.after + 1, 1)
         while self.chain.length(size) < outputs:
@@ -145,7 +156,7 @@ class Segment:
 
         def inside() -> jax.Array:
             start = following * reach.stride - reach.before
-            return self.chain.piece(prepared, _cut(z, start, size, self._axis))
+            return self.chain.piece(prepared, cut(z, start, size, self._axis))
 
         if not self.chain.first:
             return inside()
@@ -157,7 +168,7 @@ class Segment:
         )
 
     def _frames(self, y: jax.Array, start: jax.Array, count: int) -> jax.Array:
-        return _cut(y, start, count, self._out_axis)
+        return cut(y, start, count, self._out_axis)
 
     def _rest(self, size: int) -> int:
         """The most outputs that are left when a stream ends with so many inputs."""
@@ -205,7 +216,7 @@ class Past:
         """The state after the first ``count`` inputs, and the outputs."""
         del last
         carry, begun = state
-        axis = _axis(self.stage.takes)
+        axis = axis_of(self.stage.takes)
         if x.shape[axis] == 0:
             shape = jax.ShapeDtypeStruct(
                 (*x.shape[:axis], 1, *x.shape[x.ndim + axis + 1 :]), x.dtype
@@ -216,7 +227,7 @@ class Past:
         carry = jax.tree.map(lambda old, new: jnp.where(begun, old, new), carry, first)
 
         def one(carry: Any, place: jax.Array) -> tuple[Any, jax.Array]:
-            after, y = self.stage.advance(prepared, carry, _cut(x, place, 1, axis))
+            after, y = self.stage.advance(prepared, carry, cut(x, place, 1, axis))
             kept = jax.tree.map(lambda old, new: jnp.where(place < count, new, old), carry, after)
             return kept, y
 
@@ -295,7 +306,7 @@ class Branches:
         after = []
         for (inside, joined, held, _), waiting in zip(found, self._waiting, strict=True):
             joined = jnp.pad(joined, [(0, 0)] * (joined.ndim - 2) + [(0, waiting), (0, 0)])
-            after.append((inside, _cut(joined, ready, waiting, -2), held - ready))
+            after.append((inside, cut(joined, ready, waiting, -2), held - ready))
         return tuple(after), only_first(y, ready, axis=-2), ready
 
 
@@ -360,10 +371,10 @@ def _part(named: list[tuple[Stage, str]]) -> Any:
     return Segment(Chain(stages, keys or (first.name,)), keys)
 
 
-def _axis(kind: str) -> int:
+def axis_of(kind: str) -> int:
     """The axis of time of a waveform or of frames."""
     return -1 if kind == "waveform" else -2
 
 
-def _cut(x: jax.Array, start: jax.Array, size: int, axis: int) -> jax.Array:
+def cut(x: jax.Array, start: jax.Array, size: int, axis: int) -> jax.Array:
     return jax.lax.dynamic_slice_in_dim(x, start, size, axis=x.ndim + axis)

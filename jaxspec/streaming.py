@@ -89,7 +89,7 @@ class Stream:
     def __post_init__(self) -> None:
         if not isinstance(self.stage, Stage):
             raise TypeError(f"stage must be a stage or a FrontEnd, got {self.stage!r}")
-        _refuse_clips(self.stage)
+        refuse_clips(self.stage, "a stream")
 
     @property
     def latency(self) -> int:
@@ -229,12 +229,13 @@ def check_state(stream: Any, state: StreamState, chunk: Any = None, *, least: in
     return chunk
 
 
-def _refuse_clips(stage: Stage) -> None:
+def refuse_clips(stage: Stage, what: str) -> None:
+    """Refuse a stage that needs the whole clip, and so cannot be given ``what``."""
     found = list(_clips(stage))
     if found:
         names = " and ".join(f"{type(part).__name__} ({part.name!r})" for part in found)
         raise ValueError(
-            f"a stream cannot be given to {names}, which must see the whole clip (reach 'clip'). "
+            f"{what} cannot be given to {names}, which must see the whole clip (reach 'clip'). "
             f"Leave such stages out (FrontEnd.without; n_samples=None of a preset), or make a "
             f"front-end with others in their places: RunningNormalize for Normalize, Clip for "
             f"FloorFromMax, a fixed ref and no top_db for decibels"
@@ -255,7 +256,7 @@ def _advanced(stage: Stage, states: Any, prepared: Any, chunk: jax.Array) -> Any
     x = as_computed(chunk) if stage.takes != "spectrum" else chunk
     count = jnp.asarray(x.shape[-1 if stage.takes == "waveform" else -2], jnp.int32)
     after, x, count = through(parts_of(stage), states, prepared, x, count, last=False)
-    return after, _returned(x, chunk.dtype), count
+    return after, returned(x, chunk.dtype), count
 
 
 @partial(jax.jit, static_argnums=0)
@@ -264,9 +265,9 @@ def _finished(stage: Stage, state: StreamState) -> Any:
     x = jnp.zeros(shape, compute_dtype(state.dtype))
     count = jnp.zeros((), jnp.int32)
     _, x, count = through(parts_of(stage), state.parts, state.prepared, x, count, last=True)
-    return _returned(x, state.dtype), count
+    return returned(x, state.dtype), count
 
 
-def _returned(x: jax.Array, dtype: Any) -> jax.Array:
+def returned(x: jax.Array, dtype: Any) -> jax.Array:
     complex_ = jnp.iscomplexobj(x) or jnp.issubdtype(dtype, jnp.complexfloating)
     return x if complex_ else as_returned(x, dtype)

@@ -8,6 +8,10 @@ import pytest
 from jaxspec import pieces
 
 
+# Several devices on every machine, for what is divided over devices.
+jax.config.update("jax_num_cpu_devices", 4)
+
+
 def pytest_addoption(parser):
     option = parser.addoption
     option("--share", type=int, default=1, metavar="N", help="of every test, each N-th case alone")

@@ -1,5 +1,7 @@
 """Signals and error measures that the tests share. Signals are float64 NumPy arrays."""
 
+import re
+
 import numpy as np
 
 SAMPLE_RATE = 16000
@@ -52,3 +54,11 @@ def relative_rms_error(mine, truth):
     assert mine.shape == truth.shape, f"shapes differ: {mine.shape} and {truth.shape}"
     difference = mine.astype(np.result_type(truth, np.float64)) - truth
     return float(np.linalg.norm(difference) / np.linalg.norm(truth))
+
+
+def collectives(compiled):
+    """The kinds of traffic between devices in a compiled program."""
+    kinds = (
+        r"(all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast)"
+    )
+    return set(re.findall(kinds + r"(?:-start)?\(", compiled.as_text()))

@@ -36,7 +36,7 @@ LAYERS = [
     "stages.compression", "stages.learned_compression", "stages.values", "stages.running",
     "stages.gain_control", "stages.cepstrum", "stages.layout", "stages.strf", "stages.branches",
     "stages", "pieces", "tiling", "frontend", "padded", "stream_parts", "streaming",
-    "synthesis_stream",
+    "synthesis_stream", "sharding",
     "bucketing", "rates", "statistics",
     "penalties", "training", "features", "presets._registry", "presets.basic", "presets.whisper",
     "presets._kaldi_steps", "presets.kaldi",

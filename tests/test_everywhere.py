@@ -1,18 +1,22 @@
 """The contract of every stage and every preset: one test of all that they promise together.
 
-The same features alone, compiled, in a batch, among padded clips and chunk by chunk, with gradients
-that are finite, in every dtype. Each promise has tests of its own, too (`test_contract.py` with the
-reach, `test_padded.py`, `test_streaming.py`, `test_presets.py`).
+The same features alone, compiled, in a batch, among padded clips, chunk by chunk and divided over
+devices, with gradients that are finite, in every dtype. Each promise has tests of its own, too
+(`test_contract.py` with the reach, `test_padded.py`, `test_streaming.py`, `test_sharding.py`,
+`test_presets.py`).
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import collectives
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from test_contract import EXAMPLES, _input, _params
 
 import jaxspec
 from jaxspec import Stream, stages
+from jaxspec.sharding import apply_sharded, shard_clips
 
 PRESETS = [name for name in jaxspec.presets.names() if jaxspec.presets.sample_rate(name)]
 CASES = [
@@ -69,6 +73,8 @@ def test_contract(stage):
     _check_padded(stage, params, x, lengths, alone)
     _check_stream(stage, params, clips[0], chunks, alone[0])
     _check_dtypes(stage, params, clips[0])
+    _check_sharded_batch(stage, params, x)
+    _check_sharded_time(stage, params, clips[0], alone[0])
 
 
 def _check_padded(stage, params, x, lengths, alone):
@@ -124,6 +130,50 @@ def _check_stream(stage, params, x, sizes, alone):
         return
     assert found.dtype == alone.dtype
     _equal(stage, found, alone)
+
+
+def _check_sharded_batch(stage, params, x):
+    """Clips stay on their devices, forward and backward, however the mesh has been made."""
+
+    def loss(params, x):
+        y = stage.apply(params, x)
+        return jnp.sum(jnp.abs(y)), y
+
+    function = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
+    whole = function(params, x)
+    for kind in (AxisType.Auto, AxisType.Explicit):
+        mesh = jax.make_mesh((2,), ("data",), axis_types=(kind,))
+        with jax.set_mesh(mesh):
+            sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+            compiled = function.lower(params, sharded).compile()
+            slopes, y = compiled(params, sharded)
+        assert collectives(compiled) <= {"all-reduce"}  # of the gradients of parameters
+        for array in (y, slopes[1]):
+            assert {part.data.shape[0] for part in array.addressable_shards} == {len(x) // 2}
+        _equal(stage, y, whole[1])
+        size = np.abs(whole[0][1]).max()
+        np.testing.assert_allclose(slopes[1], whole[0][1], rtol=0, atol=1e-3 * size)
+
+
+def _check_sharded_time(stage, params, x, alone):
+    """A clip over three devices; or refused, with the name of a stage that needs the whole clip."""
+    mesh = jax.make_mesh((3,), ("time",), axis_types=(AxisType.Auto,))
+    if stage.reach.clip:
+        with pytest.raises(ValueError, match="cannot be given to "):
+            apply_sharded(stage, params, x, mesh=mesh)
+        return
+    sharded, length = shard_clips(stage, x, mesh=mesh)
+    function = jax.jit(lambda *args: apply_sharded(stage, *args[:2], lengths=args[2], mesh=mesh))
+    compiled = function.lower(params, sharded, length).compile()
+    assert collectives(compiled) <= {"collective-permute"}
+    y, count, mask = compiled(params, sharded, length)
+    axis = _axis(stage.gives)
+    assert len(y.devices()) == 3
+    assert count == (0 if alone is None else alone.shape[axis])
+    assert (mask == (np.arange(len(mask)) < count)).all()
+    assert not np.any(_cut(y, int(count), None, stage.gives))
+    if alone is not None:
+        _equal(stage, _cut(y, 0, int(count), stage.gives), alone)
 
 
 def _check_dtypes(stage, params, x):

@@ -81,6 +81,8 @@ class PCEN(_Banded):
         "time_constant": Quantity({"above": 0}, 0.0, factor=100.0),
     }
 
+    linear_carry: ClassVar[bool] = True
+
     gain: float | Table = 0.98
     bias: float | Table = 2.0
     power: float | Table = 0.5
@@ -260,6 +262,8 @@ class PCAN(Stage):
 
     takes = "features"
     gives = "features"
+
+    linear_carry: ClassVar[bool] = True
 
     smoothing_even: float = 409 / 16384
     smoothing_odd: float = 983 / 16384

@@ -359,6 +359,8 @@ class ExponentialSmoothing(_Banded):
         "smoothing": Quantity({"above": 0, "at_most": 1}, 1e-4, 0.9999)
     }
 
+    linear_carry: ClassVar[bool] = True
+
     smoothing: float | Table
     start: str = "first"
     learn: Names = ()
