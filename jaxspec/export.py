@@ -7,7 +7,6 @@ several platforms at once; its bytes are a file that needs JAX alone to be run.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,8 +14,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_positive_int
+from jaxspec.frontend import FrontEnd
 from jaxspec.padded import apply_padded
 from jaxspec.stage import Params, Stage
+from jaxspec.stages import Beside, MaskPadding
 
 __all__ = ["PLATFORMS", "export", "shortest_clip"]
 
@@ -98,7 +99,7 @@ def export(
 
 
 def shortest_clip(stage: Stage) -> int:
-    """The smallest number of samples (or frames) of which a stage makes an output.
+    """The smallest number of samples (or frames) of which a stage, and each within it, makes an output.
 
     Example:
       >>> import jaxspec
@@ -109,15 +110,30 @@ def shortest_clip(stage: Stage) -> int:
       1
     """
     enough = 1
-    while not stage.length(enough):
+    while not _makes_any(stage, enough):
         enough *= 2
         if enough > _LONGEST:
             raise ValueError(f"{type(stage).__name__} makes an output of no clip")
     too_few = enough // 2
     while enough - too_few > 1:
         middle = (enough + too_few) // 2
-        too_few, enough = (too_few, middle) if stage.length(middle) else (middle, enough)
+        too_few, enough = (too_few, middle) if _makes_any(stage, middle) else (middle, enough)
     return enough
+
+
+def _makes_any(stage: Stage, n: int) -> bool:
+    """Whether a clip of ``n`` positions has any left after each step."""
+    if isinstance(stage, MaskPadding):
+        return _makes_any(stage.frontend, n)
+    if isinstance(stage, Beside):
+        return all(_makes_any(branch, n) for branch in stage.branches)
+    if not isinstance(stage, FrontEnd):
+        return bool(stage.length(n))
+    for step in stage.stages:
+        if not _makes_any(step, n):
+            return False
+        n = step.length(n)
+    return True
 
 
 def _padded(stage: Stage) -> Callable[..., Any]:
@@ -177,7 +193,6 @@ def _operands(
     shape = jax.export.symbolic_shape(text, constraints=constraints)
     default = jnp.complex64 if stage.takes == "spectrum" else jnp.float32
     x = jax.ShapeDtypeStruct(shape, default if dtype is None else dtype)
-    stage.check_input(x)
     if not lengths:
         return (x,)
     return x, jax.ShapeDtypeStruct(shape[: len(sizes)], jnp.int32)
