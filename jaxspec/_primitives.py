@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 else:  # the same class, whose own module imports half of Pallas
     Primitive = type(jax.lax.add_p)
 
-__all__ = ["PARTITIONS_FFT_ITSELF", "Primitive", "register_linear", "register_lowerings"]
+__all__ = [
+    "COMPUTES",
+    "PARTITIONS_FFT_ITSELF",
+    "Primitive",
+    "register_linear",
+    "register_lowerings",
+]
+
+COMPUTES: dict[Primitive, Callable[..., Any]] = {}
+"""What each primitive computes, in terms of other functions of JAX, where no platform is known."""
 
 # Before JAX 0.12 the partitioner gathers the whole batch on every device for an FFT; see `fourier`.
 PARTITIONS_FFT_ITSELF = jax.__version_info__ >= (0, 12)
@@ -65,6 +74,7 @@ def register_lowerings(
         from jax._src.dispatch import prim_requires_devices_during_lowering
 
         prim_requires_devices_during_lowering.add(primitive)
+    COMPUTES[primitive] = lowerings[None]
     for platform, function in lowerings.items():
         lowering = mlir.lower_fun(function, multiple_results=primitive.multiple_results)
         mlir.register_lowering(primitive, lowering, platform=platform)

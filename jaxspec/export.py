@@ -14,17 +14,19 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_positive_int
+from jaxspec._real_program import Pair, all_real
 from jaxspec.frontend import FrontEnd
 from jaxspec.padded import apply_padded
 from jaxspec.stage import Params, Stage
 from jaxspec.stages import Beside, MaskPadding
 
-__all__ = ["PLATFORMS", "export", "shortest_clip"]
+__all__ = ["PLATFORMS", "export", "real_function", "shortest_clip"]
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 """What `export` lowers for when nothing else is asked for; none of them must be at hand."""
 
 PARAMETERS = ("constants", "argument")
+NUMBERS = ("complex", "real")
 
 # A clip that is no longer than so many positions holds nothing, or the stage takes none.
 _LONGEST = 2**30
@@ -41,6 +43,7 @@ def export(
     dtype: Any = None,
     parameters: str = "constants",
     lengths: bool = False,
+    numbers: str = "complex",
     platforms: Sequence[str] = PLATFORMS,
 ) -> jax.export.Exported:
     """``stage.apply`` as a program that is lowered once and runs without this library.
@@ -60,6 +63,8 @@ def export(
         ``x``; ``"argument"``: it is called with ``params, x``.
       lengths: whether it is `jaxspec.apply_padded`: called with ``x, lengths`` in the end, int32 of
         the shape of the batch axes, it gives ``(features, lengths, mask)``.
+      numbers: ``"complex"``, or ``"real"``: without complex numbers and without FFT, as
+        `real_function`; a spectrum is then a pair of arrays.
       platforms: what it is lowered for, words of JAX.
 
     Returns:
@@ -85,8 +90,12 @@ def export(
     stage.check_params(params)
     check_choice("parameters", parameters, PARAMETERS)
     check_choice("lengths", lengths, (False, True))
+    check_choice("numbers", numbers, NUMBERS)
     operands = _operands(stage, batch, samples, shortest, channels, dtype, lengths)
     function = _padded(stage) if lengths else stage.apply
+    if numbers == "real":
+        function = _all_real(function)
+        operands = tuple(map(_in_parts, operands))
     if parameters == "argument":
         shapes = jax.tree.map(lambda p: jax.ShapeDtypeStruct(jnp.shape(p), p.dtype), params)
         operands = (shapes, *operands)
@@ -96,6 +105,33 @@ def export(
         return jax.export.export(jax.jit(function), platforms=_checked_platforms(platforms))(
             *operands
         )
+
+
+def real_function(stage: Stage, params: Params) -> Callable[..., Any]:
+    """``stage.apply`` as a function of JAX without complex numbers and without FFT.
+
+    For converters and runtimes that know neither. Fourier transforms are matrix products, in full
+    precision; the results are the same up to rounding. It is for inference: derivatives of it are
+    those that JAX finds, which may be NaN where the stage's own are not.
+
+    Args:
+      stage: any stage or `FrontEnd`.
+      params: as in `Stage.apply`; they become constants of the function.
+
+    Returns:
+      a function of what the stage takes, that gives what it gives, with a pair of real arrays
+      ``(real, imaginary)`` for a spectrum.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxspec
+      >>> from jaxspec.export import real_function
+      >>> spectrum = real_function(jaxspec.stages.STFT(n_fft=4), {})
+      >>> real, imag = spectrum(jnp.ones(8))
+      >>> real.shape, real.dtype, real[2]
+      ((9, 3), dtype('float32'), Array([ 2., -1.,  0.], dtype=float32))
+    """
+    stage.check_params(params)
+    return _with_constants(_all_real(stage.apply), params)
 
 
 def shortest_clip(stage: Stage) -> int:
@@ -142,6 +178,24 @@ def _padded(stage: Stage) -> Callable[..., Any]:
         return tuple(apply_padded(stage, params, x, lengths=lengths))
 
     return padded
+
+
+def _all_real(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with pairs of arrays, which are plain tuples, for its complex ones."""
+
+    def real(params: Params, x: Any, *more: jax.Array) -> Any:
+        y = all_real(function, params, Pair(*x) if isinstance(x, tuple) else x, *more)
+        return tuple(y) if isinstance(y, Pair) else y
+
+    return real
+
+
+def _in_parts(operand: jax.ShapeDtypeStruct) -> Any:
+    """What is given in place of a complex array."""
+    if not jnp.issubdtype(operand.dtype, jnp.complexfloating):
+        return operand
+    part = jax.ShapeDtypeStruct(operand.shape, jnp.finfo(operand.dtype).dtype)
+    return part, part
 
 
 def _with_constants(function: Callable[..., Any], params: Params) -> Callable[..., Any]:
