@@ -44,9 +44,10 @@ def all_real(function: Callable[..., Any], *args: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(given), _closed(closed, flat))
 
 
-def _shape(value: Any) -> jax.ShapeDtypeStruct:
+def _shape(value: Any) -> Any:
+    """What stands for a value while the function is traced."""
     if not isinstance(value, Pair):
-        return jax.ShapeDtypeStruct(jnp.shape(value), jnp.result_type(value))
+        return value
     real = jnp.result_type(value.real)
     return jax.ShapeDtypeStruct(jnp.shape(value.real), jnp.result_type(real, jnp.complex64))
 
@@ -143,14 +144,12 @@ def _scan(
     values: list[Any],
     *,
     jaxpr: ClosedJaxpr,
-    num_consts: int,
-    num_carry: int,
     length: Any,
     reverse: bool,
     unroll: int,
     **options: Any,
 ) -> list[Any]:
-    del options
+    num_consts, num_carry = _counts(options)
     run, stop = _flat(jaxpr), num_consts + num_carry
     constants, carry = _arrays(values[:num_consts]), _arrays(values[num_consts:stop])
 
@@ -164,6 +163,14 @@ def _scan(
         one, carry, xs, length=None if xs else length, reverse=reverse, unroll=unroll
     )
     return _grouped([*carry, *found], jaxpr.jaxpr.outvars)
+
+
+def _counts(options: dict[str, Any]) -> tuple[int, int]:
+    """How many constants and how many carried values a scan has."""
+    if "num_consts" in options:
+        return options["num_consts"], options["num_carry"]
+    constants, carry, _ = options["ft_in"].unpack()  # from JAX 0.12 on
+    return len(list(constants.vals)), len(list(carry.vals))
 
 
 def _while(
