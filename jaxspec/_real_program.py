@@ -7,7 +7,6 @@ products. Nothing of it is known to the stages: it holds for all of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple

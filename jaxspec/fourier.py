@@ -105,7 +105,9 @@ def dft(real: jax.Array, imag: jax.Array) -> tuple[jax.Array, jax.Array]:
         )
     # x[j1 * other + j2] to X[k1 + one * k2]: over j1, then turned by k1 * j2, then over j2.
     other, shape = n // one, real.shape
-    real, imag = dft(*(jnp.swapaxes(x.reshape(*shape[:-1], one, other), -1, -2) for x in (real, imag)))
+    real, imag = dft(
+        *(jnp.swapaxes(x.reshape(*shape[:-1], one, other), -1, -2) for x in (real, imag))
+    )
     cosine, sine = circle(other, one, real.dtype, period=n)
     real, imag = real * cosine + imag * sine, imag * cosine - real * sine
     real, imag = dft(jnp.swapaxes(real, -1, -2), jnp.swapaxes(imag, -1, -2))

@@ -181,7 +181,9 @@ def test_a_spectrum_is_a_pair():
 
 def test_real_functions_of_long_transforms():
     """Gabor filters transform the whole clip, longer than one matrix product is good for."""
-    gabor = stages.Gabor(sample_rate=16000, n_bands=8, f_min=300, f_max=7000, taps=401, hop_length=8)
+    gabor = stages.Gabor(
+        sample_rate=16000, n_bands=8, f_min=300, f_max=7000, taps=401, hop_length=8
+    )
     x = _x(2, 16000)
     found = jax.jit(real_function(gabor, {}))(x)
     assert relative_rms_error(np.asarray(found[0]) + 1j * np.asarray(found[1]), gabor(x)) <= 1e-5
