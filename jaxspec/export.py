@@ -135,7 +135,7 @@ def real_function(stage: Stage, params: Params) -> Callable[..., Any]:
 
 
 def shortest_clip(stage: Stage) -> int:
-    """The smallest number of samples (or frames) of which a stage, and each within it, makes an output.
+    """The fewest samples (or frames) of which a stage, and each within it, makes an output.
 
     Example:
       >>> import jaxspec
