@@ -22,8 +22,8 @@ PACKAGE = pathlib.Path(jaxspec.__file__).parent
 
 # A module may import only from modules above it.
 LAYERS = [
-    "_checks", "_dtypes", "_sizes", "_extremes", "_primitives", "_frames", "_trees", "_items", "table",
-    "reach", "windows",
+    "_checks", "_dtypes", "_sizes", "_extremes", "_primitives", "_frames", "_trees", "_items",
+    "table", "reach", "windows",
     "adaptive_windows", "framing", "waveform", "fourier", "spectrum", "powers",
     "polar", "scales", "shapes", "filterbanks", "parametrize", "layouts", "compression",
     "learned_compression", "smoothing", "pooling", "gain_control",

@@ -145,7 +145,7 @@ def _check_dtypes(stage, params, x):
 
 
 def _check_export(stage, params, x):
-    """Lowered for all platforms and any size, read again, it computes the same; also without FFT."""
+    """Lowered for all platforms and any size, and read again; lowered without FFT."""
     channels = None if stage.takes == "waveform" else x.shape[-1]
     exported = export(stage, params, channels=channels)
     again = jax.export.deserialize(exported.serialize())
