@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import jaxspec
+import jaxspec.export
 
 TARGET = Path(__file__).parent / "reference.md"
 
@@ -43,6 +44,7 @@ def reference() -> str:
         ("Training", jaxspec.training),
         ("Diagnostics", jaxspec.diagnostics),
         ("Statistics of a data set", jaxspec.statistics),
+        ("Export", jaxspec.export),
     ):
         lines += ["", f"## {title}", *table]
         for name in module.__all__:

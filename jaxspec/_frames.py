@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxspec._primitives import Primitive, register_linear
 
-__all__ = ["frame_count", "frame_p", "overlap_add_p"]
+__all__ = ["frame_count", "frame_p", "overlap_add_p", "positions"]
 
 # Up to this many hops in a frame, overlap-add is a sum of shifted hop blocks; beyond it the
 # program would grow with n_fft / hop_length, so a scatter is used.
@@ -29,7 +29,7 @@ def frame_count(samples: Any, frame_length: int, hop_length: int) -> Any:
     return 1 + (samples - frame_length) // hop_length
 
 
-def _positions(count: int, frame_length: int, hop_length: int) -> jax.Array:
+def positions(count: int, frame_length: int, hop_length: int) -> jax.Array:
     """Where the samples of every frame lie, ``(count, frame_length)``; made by iota, so that no
     table that grows with the clip is kept in the program.
     """
@@ -39,14 +39,14 @@ def _positions(count: int, frame_length: int, hop_length: int) -> jax.Array:
 
 def _frame(x: jax.Array, *, frame_length: int, hop_length: int) -> jax.Array:
     count = frame_count(x.shape[-1], frame_length, hop_length)
-    return x[..., _positions(count, frame_length, hop_length)]
+    return x[..., positions(count, frame_length, hop_length)]
 
 
 def _overlap_add(frames: jax.Array, *, hop_length: int, length: int) -> jax.Array:
     *batch, count, frame_length = frames.shape
     blocks = -(-frame_length // hop_length)
     if blocks > _MAX_BLOCKS:
-        position = _positions(count, frame_length, hop_length)
+        position = positions(count, frame_length, hop_length)
         return jnp.zeros((*batch, length), frames.dtype).at[..., position].add(frames)
     # Each frame is cut into hops; the j-th hops of all frames together are the signal moved by
     # j hops, so the result is the sum of `blocks` shifted copies.
@@ -87,6 +87,7 @@ register_linear(
     shape=_frame_shape,
     transpose=_frame_transpose,
     static=("frame_length", "hop_length"),
+    computes=_frame,
     lowerings={None: _frame},
 )
 register_linear(
@@ -94,5 +95,6 @@ register_linear(
     shape=_overlap_add_shape,
     transpose=_overlap_add_transpose,
     static=("hop_length", "length"),
+    computes=_overlap_add,
     lowerings={None: _overlap_add},
 )

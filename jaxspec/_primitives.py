@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 else:  # the same class, whose own module imports half of Pallas
     Primitive = type(jax.lax.add_p)
 
-__all__ = ["PARTITIONS_FFT_ITSELF", "Primitive", "register_linear", "register_lowerings"]
+__all__ = [
+    "COMPUTES",
+    "PARTITIONS_FFT_ITSELF",
+    "Primitive",
+    "register_linear",
+    "register_lowerings",
+]
+
+COMPUTES: dict[Primitive, Callable[..., Any]] = {}
+"""What each primitive computes, in terms of other functions of JAX, where no platform is known."""
 
 # Before JAX 0.12 the partitioner gathers the whole batch on every device for an FFT; see `fourier`.
 PARTITIONS_FFT_ITSELF = jax.__version_info__ >= (0, 12)
@@ -31,6 +40,7 @@ def register_linear(
     shape: Callable[..., Any],
     transpose: Callable[..., list[Any]],
     static: tuple[str, ...],
+    computes: Callable[..., Any],
     lowerings: Mapping[str | None, Callable[..., Any]],
 ) -> None:
     """Complete a primitive of one array operand that is linear in it.
@@ -41,8 +51,8 @@ def register_linear(
       shape: from the abstract operand and the options to the abstract result.
       transpose: from cotangent, operand and options to a list with the operand's cotangent.
       static: the names of the options.
-      lowerings: what it computes, in terms of other JAX functions, on the platform of this name;
-        ``None`` is any other platform.
+      computes: what it computes, in terms of other JAX functions.
+      lowerings: the same as it is compiled for the platform of this name; ``None``: for any other.
     """
     primitive.def_abstract_eval(shape)
     ad.deflinear2(primitive, transpose)
@@ -51,13 +61,15 @@ def register_linear(
         return primitive.bind(jnp.moveaxis(args[0], axes[0], 0), **options), 0
 
     batching.primitive_batchers[primitive] = batch
-    register_lowerings(primitive, lowerings, static)
+    register_lowerings(primitive, lowerings, static, computes=computes)
 
 
 def register_lowerings(
     primitive: Primitive,
     lowerings: Mapping[str | None, Callable[..., Any]],
     static: tuple[str, ...],
+    *,
+    computes: Callable[..., Any],
 ) -> None:
     """What the primitive computes on each platform; outside ``jit`` it compiles itself."""
     if not PARTITIONS_FFT_ITSELF:
@@ -65,6 +77,7 @@ def register_lowerings(
         from jax._src.dispatch import prim_requires_devices_during_lowering
 
         prim_requires_devices_during_lowering.add(primitive)
+    COMPUTES[primitive] = computes
     for platform, function in lowerings.items():
         lowering = mlir.lower_fun(function, multiple_results=primitive.multiple_results)
         mlir.register_lowering(primitive, lowering, platform=platform)

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import next_fast_len
 
+from jaxspec._sizes import is_symbol
 from jaxspec.fourier import ifft, rfft
+from jaxspec.framing import frame
 
 __all__ = [
     "filtered_by_fft",
@@ -24,6 +26,8 @@ __all__ = [
     "sinc_envelope",
     "wave_kernels",
 ]
+
+_BLOCK = 16  # in units of taps: where the length of a clip is not known
 
 
 def gaussian_envelope(deviation: jax.Array, *, taps: int) -> jax.Array:
@@ -171,6 +175,8 @@ def filtered_by_fft(
     """
     half = taps // 2
     frames = (x.shape[-1] - taps) // hop_length + 1
+    if is_symbol(frames):
+        return _block_by_block(x, frequency, deviation, taps=taps, hop_length=hop_length)
     before = -half % hop_length  # so that middles of frames are multiples of the hop
     kept = next_fast_len(-(-(x.shape[-1] + before) // hop_length))
     x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, 0)])
@@ -178,6 +184,21 @@ def filtered_by_fft(
     y = ifft(near)
     start = (half + before) // hop_length
     return jnp.swapaxes(y[..., start : start + frames], -1, -2)
+
+
+def _block_by_block(
+    x: jax.Array, frequency: jax.Array, deviation: jax.Array, *, taps: int, hop_length: int
+) -> jax.Array:
+    """`filtered_by_fft` of a clip whose length, and so that of its transform, is a symbol."""
+    own = -(-_BLOCK * taps // hop_length)  # frames of a block
+    frames = (x.shape[-1] - taps) // hop_length + 1
+    count = -(-frames // own)
+    x = x[..., : (frames - 1) * hop_length + taps]
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, (count * own - frames) * hop_length)])
+    size = (own - 1) * hop_length + taps
+    blocks = frame(x, frame_length=size, hop_length=own * hop_length)
+    y = filtered_by_fft(blocks, frequency, deviation, taps=taps, hop_length=hop_length)
+    return y.reshape(*y.shape[:-3], count * own, y.shape[-1])[..., :frames, :]
 
 
 def _near_centres(

@@ -7,6 +7,7 @@ times as many operations as there are samples, at a precision that can be stated
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -18,13 +19,23 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxspec._checks import check_choice
 from jaxspec._primitives import PARTITIONS_FFT_ITSELF, Primitive, register_linear
 
-__all__ = ["METHODS", "PRECISIONS", "check_method", "ifft", "irfft", "rfft", "waves"]
+__all__ = [
+    "LONGEST_PRODUCT",
+    "METHODS",
+    "PRECISIONS",
+    "check_method",
+    "dft",
+    "ifft",
+    "irfft",
+    "rfft",
+    "waves",
+]
 
 METHODS = ("auto", "fft", "matmul")
 PRECISIONS = ("highest", "high", "default")
 
 # On a TPU the matrix product is taken up to this length; its cost per sample grows with the length.
-_LONGEST_PRODUCT = 2048
+LONGEST_PRODUCT = 2048
 
 _STATIC = ("n", "method", "precision")
 
@@ -68,6 +79,10 @@ def _irfft_by_fft(spectrum: jax.Array, *, n: int, **options: Any) -> jax.Array:
     return jnp.fft.irfft(spectrum, n=n, axis=-1)
 
 
+def _ifft_by_fft(spectrum: jax.Array) -> jax.Array:
+    return jnp.fft.ifft(spectrum)
+
+
 # By matrix product.
 
 
@@ -88,17 +103,59 @@ def _irfft_by_product(spectrum: jax.Array, *, n: int, precision: str, **options:
     return product(spectrum.real * weight, cosine.T) - product(spectrum.imag * weight, sine.T)
 
 
+def dft(real: jax.Array, imag: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The Fourier transform of the last axis of complex numbers by matrix products.
+
+    Of a long axis whose length is a product of two numbers, transforms of these lengths are taken
+    one after the other, as an FFT does.
+
+    Example:
+      >>> dft(jnp.array([1.0, 1.0]), jnp.zeros(2))
+      (Array([2., 0.], dtype=float32), Array([0., 0.], dtype=float32))
+    """
+    n = real.shape[-1]
+    one = _near_root(n) if n > LONGEST_PRODUCT else 1
+    if one == 1:
+        cosine, sine = circle(n, n, real.dtype, period=n)
+        product = partial(jnp.matmul, precision="highest")
+        return (
+            product(real, cosine) + product(imag, sine),
+            product(imag, cosine) - product(real, sine),
+        )
+    # x[j1 * other + j2] to X[k1 + one * k2]: over j1, then turned by k1 * j2, then over j2.
+    other, shape = n // one, real.shape
+    real, imag = dft(
+        *(jnp.swapaxes(x.reshape(*shape[:-1], one, other), -1, -2) for x in (real, imag))
+    )
+    cosine, sine = circle(other, one, real.dtype, period=n)
+    real, imag = real * cosine + imag * sine, imag * cosine - real * sine
+    real, imag = dft(jnp.swapaxes(real, -1, -2), jnp.swapaxes(imag, -1, -2))
+    return jnp.swapaxes(real, -1, -2).reshape(shape), jnp.swapaxes(imag, -1, -2).reshape(shape)
+
+
+def _near_root(n: int) -> int:
+    """The largest divisor of ``n`` that is no larger than its root."""
+    return next(m for m in range(math.isqrt(n), 0, -1) if n % m == 0)
+
+
 def waves(n: int, dtype: Any) -> tuple[jax.Array, jax.Array]:
     """``cos`` and ``sin`` of ``2 pi i k / n``, ``(n, n // 2 + 1)``.
 
-    Made in the program, since as constants they would be 17 MB for 2048 samples. The angle is
-    reduced in integers, so that it is as exact as the dtype.
+    Made in the program, since as constants they would be 17 MB for 2048 samples.
     """
-    i = jax.lax.iota(jnp.int32, n)[:, None]
-    k = jax.lax.iota(jnp.int32, n // 2 + 1)
-    turn = i * k % n
-    turn = jnp.where(2 * turn > n, turn - n, turn)
-    angle = turn.astype(dtype) * (2 * jnp.pi / n)
+    return circle(n, n // 2 + 1, dtype, period=n)
+
+
+def circle(rows: int, columns: int, dtype: Any, *, period: int) -> tuple[jax.Array, jax.Array]:
+    """``cos`` and ``sin`` of ``2 pi i k / period``, ``(rows, columns)``.
+
+    The angle is reduced in integers, so that it is as exact as the dtype.
+    """
+    i = jax.lax.iota(jnp.int32, rows)[:, None]
+    k = jax.lax.iota(jnp.int32, columns)
+    turn = i * k % period
+    turn = jnp.where(2 * turn > period, turn - period, turn)
+    angle = turn.astype(dtype) * (2 * jnp.pi / period)
     return jnp.cos(angle), jnp.sin(angle)
 
 
@@ -188,9 +245,10 @@ def _define(
             shape=real_frames if gives_frames else half_spectra,
             transpose=lambda ct, x, other=other, **options: [other.bind(ct, **options)],
             static=_STATIC,
+            computes=_chosen(fft, product, longest=0),
             lowerings={
                 None: _chosen(_sharded(fft), product, longest=0),
-                "tpu": _chosen(_sharded(fft), product, longest=_LONGEST_PRODUCT),
+                "tpu": _chosen(_sharded(fft), product, longest=LONGEST_PRODUCT),
             },
         )
     return forward, backward
@@ -216,5 +274,6 @@ register_linear(
     shape=lambda spectrum: spectrum,
     transpose=lambda ct, _: [_ifft_p.bind(ct)],
     static=(),
-    lowerings={None: _sharded(lambda spectrum: jnp.fft.ifft(spectrum))},
+    computes=_ifft_by_fft,
+    lowerings={None: _sharded(_ifft_by_fft)},
 )

@@ -23,6 +23,7 @@ from jaxspec._checks import (
     check_time_axis,
 )
 from jaxspec._frames import frame_count, frame_p, overlap_add_p
+from jaxspec._sizes import at_least, is_symbol, surely_less
 
 __all__ = [
     "PAD_MODES",
@@ -34,6 +35,7 @@ __all__ = [
     "overlap_add",
     "pad",
     "pad_first",
+    "pad_unchecked",
     "repeat_ends",
     "samples_for_frames",
     "start_need",
@@ -72,8 +74,8 @@ def num_frames(n_samples: _Count, *, n_fft: int, hop_length: int, center: bool =
         check_positive_int("n_samples", n_samples, minimum=0)
     padding = 2 * (n_fft // 2) if center else 0
     count = frame_count(n_samples + padding, n_fft, hop_length)
-    if isinstance(n_samples, int):
-        return max(count, 0)
+    if isinstance(n_samples, int) or is_symbol(n_samples):
+        return at_least(count, 0)
     return (jnp if isinstance(n_samples, jax.Array) else np).maximum(count, 0)
 
 
@@ -165,6 +167,11 @@ def pad(x: jax.Array, *, before: int, after: int, pad_mode: str = "reflect") -> 
     before = check_positive_int("before", before, minimum=0)
     after = check_positive_int("after", after, minimum=0)
     check_choice("pad_mode", pad_mode, PAD_MODES)
+    return pad_unchecked(x, before=before, after=after, pad_mode=pad_mode)
+
+
+def pad_unchecked(x: jax.Array, *, before: int, after: Any, pad_mode: str) -> jax.Array:
+    """`pad`, where ``after`` may be a symbol."""
     if pad_mode == "constant":
         return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)])
     n = x.shape[-1]
@@ -173,7 +180,7 @@ def pad(x: jax.Array, *, before: int, after: int, pad_mode: str = "reflect") -> 
         x,
         _outside(x, n, n + after, pad_mode),
     ]
-    return jnp.concatenate([part for part in parts if part.shape[-1]], axis=-1)
+    return jnp.concatenate([part for part in parts if part.shape[-1] != 0], axis=-1)
 
 
 def start_need(before: int, pad_mode: str) -> int:
@@ -244,14 +251,17 @@ def _outside(x: jax.Array, start: int, stop: int, pad_mode: str) -> jax.Array:
     """The samples at positions ``start … stop - 1``, all of them before or after the clip."""
     n = x.shape[-1]
     skip = {"reflect": 1, "symmetric": 0}.get(pad_mode)
-    if skip is not None and stop - start + skip <= n:
+    if skip is not None and surely_less(stop - start + skip - 1, n):
         # Once around the corner: a reversed slice, which has a cheap transpose.
         if start < 0:
-            return x[..., skip : skip - start][..., ::-1]
-        return x[..., n - skip - (stop - start) : n - skip][..., ::-1]
+            return jax.lax.rev(x[..., skip : skip - start], [x.ndim - 1])
+        return jax.lax.rev(x[..., n - skip - (stop - start) : n - skip], [x.ndim - 1])
     if pad_mode == "edge":
         end = x[..., :1] if start < 0 else x[..., -1:]
         return jnp.broadcast_to(end, (*x.shape[:-1], stop - start))
+    if is_symbol(n) or is_symbol(stop):
+        position = jnp.arange(stop - start, dtype=jnp.int32) + start
+        return x[..., _source(position, n, pad_mode, jnp)]
     return x[..., _source(np.arange(start, stop), n, pad_mode, np)]
 
 

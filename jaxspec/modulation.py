@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_positive_int
+from jaxspec._sizes import surely_less
 from jaxspec.framing import frame
 from jaxspec.polar import magnitude
 
@@ -153,10 +154,11 @@ def modulated(
     seen_frames, seen_bands = (own["real"].shape[0] for own in (over_frames, over_bands))
     half, count = seen_bands // 2, x.shape[-2] - seen_frames + 1
     blocks = -(-count // _BLOCK)
-    more = blocks * _BLOCK - count if blocks > 1 else 0
+    one = surely_less(blocks, 2)
+    more = 0 if one else blocks * _BLOCK - count
     x = jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, more), (half, half)])
     x = jnp.swapaxes(x, -1, -2)
-    if blocks < 2:
+    if one:
         return _products(x, over_frames, over_bands, parts)
     # Block by block, forward and backward: what is between the axes is larger than the output.
     pieces = frame(x, frame_length=_BLOCK + seen_frames - 1, hop_length=_BLOCK)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxspec._sizes import is_symbol
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 
@@ -133,7 +134,10 @@ class Plan(NamedTuple):
     def of(chain: Any, shape: Sequence[int], tile_frames: int | None, platform: str) -> Plan | None:
         """The plan for clips of this shape; ``None`` where one tile holds all."""
         *batch, samples = shape
-        reach, clips = chain.reach, math.prod(batch)
+        if is_symbol(samples):
+            return None  # nor would the number of tiles be known
+        # A batch of any size is taken for one clip: its tiles hold as many as there are.
+        reach, clips = chain.reach, math.prod(n for n in batch if not is_symbol(n))
         width = reach.before + reach.after + 1
         frames = chain.length(samples)
         first = chain.first

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxspec._extremes import largest
+from jaxspec._frames import positions
+from jaxspec._sizes import at_least
 
 __all__ = ["largest_of_windows", "weighted_windows"]
 
@@ -35,10 +36,10 @@ def weighted_windows(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Arr
         return (_windows(x, size, stride) * kernel).sum(axis=-2)
     # A window is a few blocks of `stride` frames: no frame is copied, in the gradient neither.
     *batch, frames, channels = x.shape
-    count = max((frames - size) // stride + 1, 0)
+    count = at_least((frames - size) // stride + 1, 0)
     rows = (count + terms - 1) * stride
     lead = [(0, 0)] * len(batch)
-    x = jnp.pad(x[..., :rows, :], [*lead, (0, max(rows - frames, 0)), (0, 0)])
+    x = jnp.pad(x[..., :rows, :], [*lead, (0, at_least(rows - frames, 0)), (0, 0)])
     blocks = x.reshape(*batch, count + terms - 1, stride, channels)
     kernel = jnp.pad(kernel, [(0, terms * stride - size), (0, 0)])
     kernel = kernel.reshape(terms, stride, kernel.shape[-1])
@@ -75,8 +76,7 @@ def largest_of_windows(x: jax.Array, *, size: int, stride: int) -> jax.Array:
 def _windows(x: jax.Array, size: int, stride: int) -> jax.Array:
     """``(..., windows, size, channels)``."""
     *batch, frames, channels = x.shape
-    count = max((frames - size) // stride + 1, 0)
+    count = at_least((frames - size) // stride + 1, 0)
     if stride == size:
         return x[..., : count * size, :].reshape(*batch, count, size, channels)
-    first = stride * np.arange(count)[:, None]
-    return x[..., first + np.arange(size), :]
+    return x[..., positions(count, size, stride), :]

@@ -377,4 +377,5 @@ def axis_of(kind: str) -> int:
 
 
 def cut(x: jax.Array, start: jax.Array, size: int, axis: int) -> jax.Array:
+    """So many positions of an axis (-1 or -2), from a traced one on."""
     return jax.lax.dynamic_slice_in_dim(x, start, size, axis=x.ndim + axis)

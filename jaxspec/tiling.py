@@ -390,4 +390,5 @@ for _primitive, _function in (
         _primitive,
         {None: partial(_function, platform="other"), "cpu": partial(_function, platform="cpu")},
         static=("tree", "chain", "tile_frames", "mask"),
+        computes=partial(_function, platform="other"),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from jaxspec._checks import check_choice, check_number, check_real, check_time_axis
 from jaxspec._dtypes import as_computed, as_returned
 from jaxspec._items import check_key
+from jaxspec._sizes import at_most
 
 __all__ = ["FIRST_SAMPLE_RULES", "dither", "pcm_to_float", "preemphasis", "sample_before"]
 
@@ -128,5 +129,6 @@ def sample_before(x: jax.Array, *, coef: float, first: str) -> jax.Array:
     if coef == 0:
         raise ValueError('coef must be > 0 with first="librosa", got coef=0')
     # librosa adds 2 x[0] - x[1] to the first output; of a single sample it would fail.
-    second = x[..., 1:2] if x.shape[-1] > 1 else x[..., :1]
+    place = at_most(x.shape[-1] - 1, 1)
+    second = x[..., place : place + 1]
     return (second - 2 * x[..., :1]) / coef

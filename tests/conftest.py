@@ -7,7 +7,6 @@ import pytest
 
 from jaxspec import pieces
 
-
 # Several devices on every machine, for what is divided over devices.
 jax.config.update("jax_num_cpu_devices", 4)
 

@@ -13,6 +13,7 @@ import sys
 import pytest
 
 import jaxspec
+import jaxspec.export
 import jaxspec.linen
 import jaxspec.nnx
 
@@ -21,8 +22,8 @@ PACKAGE = pathlib.Path(jaxspec.__file__).parent
 
 # A module may import only from modules above it.
 LAYERS = [
-    "_checks", "_dtypes", "_extremes", "_primitives", "_frames", "_trees", "_items", "table",
-    "reach", "windows",
+    "_checks", "_dtypes", "_sizes", "_extremes", "_primitives", "_frames", "_trees", "_items",
+    "table", "reach", "windows",
     "adaptive_windows", "framing", "waveform", "fourier", "spectrum", "powers",
     "polar", "scales", "shapes", "filterbanks", "parametrize", "layouts", "compression",
     "learned_compression", "smoothing", "pooling", "gain_control",
@@ -36,7 +37,7 @@ LAYERS = [
     "stages.compression", "stages.learned_compression", "stages.values", "stages.running",
     "stages.gain_control", "stages.cepstrum", "stages.layout", "stages.strf", "stages.branches",
     "stages", "pieces", "tiling", "frontend", "padded", "stream_parts", "streaming",
-    "synthesis_stream", "sharding",
+    "synthesis_stream", "_time_shard", "sharding",
     "bucketing", "rates", "statistics",
     "penalties", "training", "features", "presets._registry", "presets.basic", "presets.whisper",
     "presets._kaldi_steps", "presets.kaldi",
@@ -46,6 +47,7 @@ LAYERS = [
     "compat.speechbrain", "compat.leaf_audio", "compat.efficient_leaf", "compat.perch",
     "compat.dstft", "compat.papers", "compat.asteroid", "compat.tdfbanks",
     "compat.sincnet", "compat.murenn", "compat.strf", "compat",
+    "_real_program", "export",
     "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting",
     "_sources", "_terminal", "_live", "_views", "live", "cli", "__main__",
@@ -56,7 +58,7 @@ def _public():
     """Every public function and class by its qualified name."""
     for module in (
         jaxspec, jaxspec.stages, jaxspec.presets, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize,
-        jaxspec.training, jaxspec.diagnostics, jaxspec.statistics,
+        jaxspec.training, jaxspec.diagnostics, jaxspec.statistics, jaxspec.export,
     ):  # fmt: skip
         for name, value in sorted(vars(module).items()):
             own = getattr(value, "__module__", "") or ""

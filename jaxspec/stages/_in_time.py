@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_positive_int
+from jaxspec._sizes import at_least
 from jaxspec.framing import only_first, pad, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
-from jaxspec.stages.padding import at_least
 from jaxspec.stages.spectrum import products
 
 __all__: list[str] = []

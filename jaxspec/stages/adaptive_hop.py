@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
+from jaxspec._sizes import at_least
 from jaxspec.adaptive_windows import between, computed_once
 from jaxspec.fourier import rfft
 from jaxspec.framing import pad, pad_first
@@ -17,7 +18,6 @@ from jaxspec.parametrize import ends_reached
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
 from jaxspec.stages.adaptive import _Windowed
-from jaxspec.stages.padding import at_least
 from jaxspec.stages.spectrum import STFT
 
 __all__ = ["AdaptiveHopSTFT"]

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 from jaxspec import cepstrum
 from jaxspec._checks import check_choice, check_number, check_positive_int
+from jaxspec._sizes import at_least, either
 from jaxspec.framing import start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
-from jaxspec.stages.padding import either
 
 __all__ = ["DCT", "Deltas", "Lifter"]
 
@@ -129,7 +129,7 @@ class Deltas(Stage):
         return None if n is None else n * (self.order + 1)
 
     def length(self, n: Any) -> Any:
-        return either(n >= self.width, n, 0) if self.edge == "interp" else n
+        return either(at_least(self.width - n, 0), n, 0) if self.edge == "interp" else n
 
     def extend(self, x: jax.Array, length: Length = None) -> jax.Array:
         if self.edge == "interp":

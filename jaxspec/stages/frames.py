@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_number, check_positive_int, check_same
+from jaxspec._sizes import at_least, either, is_symbol, surely_less
 from jaxspec.fourier import check_method, rfft
-from jaxspec.framing import frame, only_first, pad, pad_first, start_need
+from jaxspec.framing import frame, only_first, pad, pad_first, pad_unchecked, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
-from jaxspec.stages.padding import at_least, with_zeros
+from jaxspec.stages.padding import with_zeros
 from jaxspec.windows import WindowLike, held, window
 
 __all__ = [
@@ -129,41 +130,46 @@ class Frame(Stage):
         n, before = x.shape[-1], self._before
         count = self.length(n)
         if self.edges == "whole":
-            if not count and self.short == "error":
+            if count == 0 and self.short == "error":
                 raise ValueError(
                     f"a clip of {n} samples holds no frame of {self.frame_length} samples"
                     + (f" and {self.lookahead} more" if self.lookahead else "")
                     + '; pad it, or use short="empty"'
                 )
             return x
-        total = max((count - 1) * self.hop_length + self.frame_length, 0) if count else 0
+        total = self._covered(count)
         if self.edges == "same":
             return self._same(x, total, n if length is None else length)
         if before < 0:  # the middle of a hop lies behind its start by more than half a frame
             x = x[..., -before:]
             n, length, before = n + before, None if length is None else length + before, 0
         mode = "symmetric" if self.edges == "mirror" else "constant"
-        after = max(total - n - before, 0)
+        after = at_least(total - n - before, 0)
         if length is None:
-            return pad(x, before=before, after=after, pad_mode=mode)[..., :total]
+            return pad_unchecked(x, before=before, after=after, pad_mode=mode)[..., :total]
         # The end of a shorter clip may need more than that of the longest.
         after += self.hop_length
         x = pad_first(x, length=length, before=before, after=after, pad_mode=mode)
         return x[..., :total]
 
+    def _covered(self, count: Any) -> Any:
+        """How many samples so many frames cover."""
+        covered = at_least((count - 1) * self.hop_length + self.frame_length, 0)
+        return either(count, 0, covered)
+
     def _same(self, x: jax.Array, total: int, length: Any) -> jax.Array:
         """As many zeros before a clip as behind it, or one less."""
         own = at_least((self.length(length) - 1) * self.hop_length + self.frame_length - length, 0)
-        if isinstance(length, int):
+        if isinstance(length, int) or is_symbol(length):
             before = own // 2
-            widths = {"before": before, "after": max(total - x.shape[-1] - before, 0)}
-            return pad(x, **widths, pad_mode="constant")[..., :total]
+            after = at_least(total - x.shape[-1] - before, 0)
+            return pad_unchecked(x, before=before, after=after, pad_mode="constant")[..., :total]
         most = self._before
         x = pad(only_first(x, length), before=most, after=self.frame_length, pad_mode="constant")
         return jax.lax.dynamic_slice_in_dim(x, most - own // 2, total, axis=x.ndim - 1)
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        if x.shape[-1] < self.frame_length + self.lookahead:
+        if surely_less(x.shape[-1], self.frame_length + self.lookahead):
             return jnp.zeros((*x.shape[:-1], 0, self.frame_length), x.dtype)
         x = x[..., : x.shape[-1] - self.lookahead]
         return frame(x, frame_length=self.frame_length, hop_length=self.hop_length)

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_number, check_positive_int
+from jaxspec._sizes import at_least
 from jaxspec.framing import only_first, repeat_ends, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
-from jaxspec.stages.padding import at_least, with_zeros
+from jaxspec.stages.padding import with_zeros
 
 __all__ = [
     "Channels",
@@ -182,9 +183,9 @@ class Splice(_Layout):
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
         reach = self.before + self.after
-        count = -(-max(x.shape[-2] - reach, 0) // self.stride)
-        last = (count - 1) * self.stride + 1
-        places = [x[..., i : max(i + last, i) : self.stride, :] for i in range(reach + 1)]
+        count = -(-at_least(x.shape[-2] - reach, 0) // self.stride)
+        last = at_least((count - 1) * self.stride + 1, 0)
+        places = [x[..., i : i + last : self.stride, :] for i in range(reach + 1)]
         return jnp.concatenate(places, axis=-1)
 
 
@@ -228,7 +229,7 @@ class DropFrames(_Layout):
         return x[..., self.first :, :]
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return x[..., : max(x.shape[-2] - self.last, 0), :]
+        return x[..., : at_least(x.shape[-2] - self.last, 0), :]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

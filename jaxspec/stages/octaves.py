@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_positive_int
+from jaxspec._sizes import at_least
 from jaxspec.framing import PAD_MODES, pad, pad_first, start_need
 from jaxspec.learning import Names, check_learn, learned_names
 from jaxspec.octaves import (
@@ -21,7 +22,6 @@ from jaxspec.octaves import (
 )
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
-from jaxspec.stages.padding import at_least
 from jaxspec.table import Table
 
 __all__ = ["OctaveFilters"]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxspec._checks import check_choice, check_positive_int
+from jaxspec._sizes import at_least, either, is_symbol
 from jaxspec.framing import PAD_MODES, only_first, pad, pad_first, start_need
 from jaxspec.reach import Reach
 from jaxspec.stage import Length, Params, Stage
@@ -124,7 +125,7 @@ class Trim(_Waveform):
         return x[..., self.before :]
 
     def transform(self, params: Params, x: jax.Array) -> jax.Array:
-        return x[..., : max(x.shape[-1] - self.after, 0)]
+        return x[..., : at_least(x.shape[-1] - self.after, 0)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -197,7 +198,7 @@ class PadAt(_Waveform):
         return Reach(clip=True)
 
     def length(self, n: Any) -> Any:
-        return n + either(n % self.multiple == self.remainder, self.after, 0)
+        return n + either((n - self.remainder) % self.multiple, self.after, 0)
 
     def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         # Any shorter clip may be one that is lengthened.
@@ -324,22 +325,14 @@ class Repeat(_Waveform):
 
     def transform_clip(self, params: Params, x: jax.Array, length: Length = None) -> jax.Array:
         if length is None:
-            return jnp.tile(x, max(self.n_samples // x.shape[-1], 1))
+            n = x.shape[-1]
+            times = at_least(self.n_samples // n, 1)
+            if is_symbol(n):
+                return x[..., jnp.arange(n * times, dtype=jnp.int32) % n]
+            return jnp.tile(x, times)
         # A shorter clip may be repeated to n_samples, a longer one stays as it is.
-        position = jnp.arange(max(self.n_samples, x.shape[-1]), dtype=jnp.int32)
+        position = jnp.arange(at_least(x.shape[-1], self.n_samples), dtype=jnp.int32)
         return jnp.take(x, position % jnp.maximum(length, 1), axis=-1)
-
-
-def at_least(n: Any, least: int) -> Any:
-    """``max(n, least)`` for an int or an integer array, which may be traced."""
-    return max(n, least) if isinstance(n, int) else jnp.maximum(n, least)
-
-
-def either(condition: Any, then: Any, otherwise: Any) -> Any:
-    """One of two numbers by a bool or an array of them, which may be traced."""
-    if isinstance(condition, bool):
-        return then if condition else otherwise
-    return jnp.where(condition, then, otherwise)
 
 
 def with_zeros(x: jax.Array, n: int, *, axis: int, value: float = 0.0) -> jax.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxspec._checks import check_choice, check_positive_int, told
+from jaxspec._sizes import at_least
 from jaxspec.framing import only_first, start_need
 from jaxspec.learning import Names, check_learn, learned_names
 from jaxspec.pooling import largest_of_windows, weighted_windows
@@ -17,7 +18,6 @@ from jaxspec.reach import Reach
 from jaxspec.smoothing import exponential_smoothing
 from jaxspec.stage import Carry, Length, Params, Stage
 from jaxspec.stages._banded import Quantity, _Banded
-from jaxspec.stages.padding import at_least
 from jaxspec.table import Table
 from jaxspec.windows import window
 

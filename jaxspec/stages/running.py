@@ -208,7 +208,7 @@ class RunningNormalize(Stage):
     def advance(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
         narrow, x = x.dtype, jnp.moveaxis(as_computed(x), -2, 0)
         count = carry["count"]
-        position = jnp.arange(len(x), dtype=jnp.int32).reshape(-1, *[1] * count.ndim)
+        position = jnp.arange(x.shape[0], dtype=jnp.int32).reshape(-1, *[1] * count.ndim)
         # Not count + position, which may overflow.
         older = self._frames(count + jnp.minimum(position, _MOST_FRAMES - count), x.dtype)
         frames = older + 1
@@ -236,7 +236,7 @@ class RunningNormalize(Stage):
         y = (x - mean) - rest
         if self.deviation:
             y = y / self._divisor(sum(found["variance"]), self._values_in(frames, x))
-        after["count"] = count + jnp.minimum(len(x), _MOST_FRAMES - count)
+        after["count"] = count + jnp.minimum(x.shape[0], _MOST_FRAMES - count)
         return after, as_returned(jnp.moveaxis(y, 0, -2), narrow)
 
     def _frames(self, count: jax.Array, dtype: jnp.dtype) -> jax.Array:
