@@ -1,0 +1,133 @@
+"""Clips of many lengths in batches of few shapes, through a front-end on all local devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxspec.bucketing import length_buckets
+from jaxspec.padded import apply_padded
+from jaxspec.stage import Params, Stage
+from jaxspec.statistics import FeatureStatistics, feature_statistics
+
+__all__ = ["Batch", "Computed", "Computer", "batches", "buckets_of", "rows_of"]
+
+# Samples of a batch on one device, about a minute at 16 kHz: more are no faster on a processor.
+_SAMPLES = 2**20
+_SAMPLES_ON_ACCELERATORS = 2**24
+_GROWTH = 1.25  # of the lengths behind the longest bucket
+_GRAIN = 256  # samples: lengths of buckets are multiples
+
+
+class Batch(NamedTuple):
+    """Clips of similar lengths.
+
+    Attributes:
+      x: ``(rows, samples)``, float32; rows without a clip are 0.
+      lengths: int32 ``(rows,)``, 0 for those without a clip.
+      numbers: of the clips within their shard, those of the first rows.
+    """
+
+    x: np.ndarray
+    lengths: np.ndarray
+    numbers: list[int]
+
+
+class Computed(NamedTuple):
+    """What a front-end gives for a batch.
+
+    Attributes:
+      features: ``(rows, frames, channels)``.
+      lengths: int32 ``(rows,)``, how many of the frames count.
+      finite: booleans ``(rows,)``: whether all of these are finite.
+      statistics: over all frames of the rows that are finite.
+    """
+
+    features: jax.Array
+    lengths: jax.Array
+    finite: jax.Array
+    statistics: FeatureStatistics
+
+
+def buckets_of(lengths: Sequence[int]) -> tuple[int, ...]:
+    """The padded lengths of a run, from lengths of some of its clips."""
+    if not lengths:
+        return (_GRAIN,)
+    ends = length_buckets(lengths)
+    return tuple(sorted({-(-end // _GRAIN) * _GRAIN for end in ends}))
+
+
+def _bucket(n: int, buckets: Sequence[int]) -> int:
+    """The padded length of a clip."""
+    fitting = [bucket for bucket in buckets if bucket >= n]
+    if fitting:
+        return min(fitting)
+    bucket = max(buckets)
+    while bucket < n:
+        bucket = -(-int(bucket * _GROWTH) // _GRAIN) * _GRAIN
+    return bucket
+
+
+def rows_of(bucket: int, most: int, devices: Sequence[jax.Device]) -> int:
+    """How many clips of a padded length make a batch, a multiple of the number of devices."""
+    on_processor = devices[0].platform == "cpu"
+    held = _SAMPLES if on_processor else _SAMPLES_ON_ACCELERATORS
+    each = max(min(held // bucket, -(-most // len(devices))), 1)
+    return each * len(devices)
+
+
+def batches(
+    clips: Iterable[tuple[int, np.ndarray]],
+    buckets: Sequence[int],
+    most: int,
+    devices: Sequence[jax.Device],
+) -> Iterator[Batch]:
+    """The clips of a shard, given with their numbers, in batches that depend on nothing else."""
+    open_batches: dict[int, Batch] = {}
+    for number, samples in clips:
+        bucket = _bucket(len(samples), buckets)
+        batch = open_batches.get(bucket)
+        if batch is None:
+            rows = rows_of(bucket, most, devices)
+            batch = Batch(np.zeros((rows, bucket), np.float32), np.zeros(rows, np.int32), [])
+            open_batches[bucket] = batch
+        row = len(batch.numbers)
+        batch.x[row, : len(samples)] = samples
+        batch.lengths[row] = len(samples)
+        batch.numbers.append(number)
+        if len(batch.numbers) == len(batch.x):
+            yield open_batches.pop(bucket)
+    yield from open_batches.values()
+
+
+class Computer:
+    """A front-end on all local devices, which share the rows of a batch."""
+
+    def __init__(self, stage: Stage, params: Params, dtype: str) -> None:
+        self.devices = jax.local_devices()
+        mesh = jax.sharding.Mesh(np.asarray(self.devices), ("rows",))
+        spread = jax.sharding.PartitionSpec("rows")
+        self._rows = jax.sharding.NamedSharding(mesh, spread)
+        everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        self._params = jax.device_put(params, everywhere)
+        self._stage, self._dtype = stage, dtype
+
+    def __call__(self, batch: Batch) -> Computed:
+        """Start the computation of a batch."""
+        x, lengths = jax.device_put((batch.x, batch.lengths), self._rows)
+        return _compute(self._stage, self._dtype, self._params, x, lengths)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _compute(stage: Stage, dtype: str, params: Params, x: Any, lengths: Any) -> Computed:
+    padded = apply_padded(stage, params, x, lengths=lengths)
+    features = padded.features.astype(dtype)
+    finite = jnp.isfinite(features).all(axis=(1, 2))
+    counted = jnp.where(finite, padded.lengths, 0)
+    statistics = feature_statistics(padded.features, lengths=counted)
+    return Computed(features, padded.lengths, finite, statistics)
