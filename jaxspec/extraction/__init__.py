@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -22,11 +22,29 @@ from jaxspec.extraction._config import CONFIG, agree, describe, front_end, probe
 from jaxspec.extraction._files import DTYPES, FORMATS, remove_leftovers, write_json
 from jaxspec.extraction._inputs import Clip, clips_of
 from jaxspec.extraction._reader import INDEX, FeatureSet
-from jaxspec.extraction._run import ClipDone, Job, run
+from jaxspec.extraction._run import Job, run
 from jaxspec.stage import Params, Stage
 from jaxspec.statistics import FeatureStatistics
 
 __all__ = ["ClipDone", "FeatureSet", "Report", "extract"]
+
+
+class ClipDone(NamedTuple):
+    """What became of a clip.
+
+    Attributes:
+      key: its name.
+      seconds: how long it is, 0 for one that failed.
+      frames: how many frames of features were written.
+      error: why there are none; empty where there are.
+      left: how many clips this call has still to do.
+    """
+
+    key: str
+    seconds: float
+    frames: int
+    error: str
+    left: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,15 +160,17 @@ def extract(
     failed: list[tuple[str, str]] = []
     numbers, skipped = _still_to_do(job, mine, retry_failed, failed)
     done, audio_seconds = 0, 0.0
+    left = sum(len(job.part(number)) for number in numbers)
 
-    def note(clip: ClipDone) -> None:
-        nonlocal done, audio_seconds
-        if clip.error:
-            failed.append((clip.key, clip.error))
+    def note(key: str, seconds: float, frames: int, error: str) -> None:
+        nonlocal done, audio_seconds, left
+        left -= 1
+        if error:
+            failed.append((key, error))
         else:
-            done, audio_seconds = done + 1, audio_seconds + clip.seconds
+            done, audio_seconds = done + 1, audio_seconds + seconds
         if on_clip:
-            on_clip(clip)
+            on_clip(ClipDone(key, seconds, frames, error, left))
 
     if numbers:
         (folder / INDEX).unlink(missing_ok=True)

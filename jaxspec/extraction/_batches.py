@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxspec.bucketing import length_buckets
-from jaxspec.padded import apply_padded
+from jaxspec.padded import Padded, apply_padded
 from jaxspec.stage import Params, Stage
-from jaxspec.statistics import FeatureStatistics, feature_statistics
+from jaxspec.statistics import FeatureStatistics
 
-__all__ = ["Batch", "Computed", "Computer", "batches", "buckets_of", "rows_of"]
+__all__ = ["Batch", "Computer", "Sums", "batches", "buckets_of", "rows_of"]
 
 # Samples of a batch on one device, about a minute at 16 kHz: more are no faster on a processor.
 _SAMPLES = 2**20
 _SAMPLES_ON_ACCELERATORS = 2**24
 _GROWTH = 1.25  # of the lengths behind the longest bucket
 _GRAIN = 256  # samples: lengths of buckets are multiples
+_FRAMES = 2**13  # that are summed up at once
 
 
 class Batch(NamedTuple):
@@ -36,22 +36,6 @@ class Batch(NamedTuple):
     x: np.ndarray
     lengths: np.ndarray
     numbers: list[int]
-
-
-class Computed(NamedTuple):
-    """What a front-end gives for a batch.
-
-    Attributes:
-      features: ``(rows, frames, channels)``.
-      lengths: int32 ``(rows,)``, how many of the frames count.
-      finite: booleans ``(rows,)``: whether all of these are finite.
-      statistics: over all frames of the rows that are finite.
-    """
-
-    features: jax.Array
-    lengths: jax.Array
-    finite: jax.Array
-    statistics: FeatureStatistics
 
 
 def buckets_of(lengths: Sequence[int]) -> tuple[int, ...]:
@@ -108,26 +92,61 @@ def batches(
 class Computer:
     """A front-end on all local devices, which share the rows of a batch."""
 
-    def __init__(self, stage: Stage, params: Params, dtype: str) -> None:
+    def __init__(self, stage: Stage, params: Params) -> None:
         self.devices = jax.local_devices()
         mesh = jax.sharding.Mesh(np.asarray(self.devices), ("rows",))
         spread = jax.sharding.PartitionSpec("rows")
         self._rows = jax.sharding.NamedSharding(mesh, spread)
         everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         self._params = jax.device_put(params, everywhere)
-        self._stage, self._dtype = stage, dtype
+        self._stage = stage
 
-    def __call__(self, batch: Batch) -> Computed:
+    def __call__(self, batch: Batch) -> Padded:
         """Start the computation of a batch."""
         x, lengths = jax.device_put((batch.x, batch.lengths), self._rows)
-        return _compute(self._stage, self._dtype, self._params, x, lengths)
+        return _compute(self._stage, self._params, x, lengths)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _compute(stage: Stage, dtype: str, params: Params, x: Any, lengths: Any) -> Computed:
-    padded = apply_padded(stage, params, x, lengths=lengths)
-    features = padded.features.astype(dtype)
-    finite = jnp.isfinite(features).all(axis=(1, 2))
-    counted = jnp.where(finite, padded.lengths, 0)
-    statistics = feature_statistics(padded.features, lengths=counted)
-    return Computed(features, padded.lengths, finite, statistics)
+@partial(jax.jit, static_argnums=0)
+def _compute(stage: Stage, params: Params, x: jax.Array, lengths: jax.Array) -> Padded:
+    return apply_padded(stage, params, x, lengths=lengths)
+
+
+class Sums:
+    """Statistics of features that are on the host, in float64.
+
+    `jaxspec.statistics.feature_statistics` would be one more program for every shape.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._shift = self._first = self._second = np.zeros(0)
+        self._minimum = self._maximum = np.zeros(0)
+
+    def add(self, features: np.ndarray) -> None:
+        """Count features ``(frames, channels)``, which must be finite."""
+        if not self._count:
+            # Off its own first frame, a constant channel is exactly 0.
+            self._shift = features[0].astype(np.float64)
+            self._first, self._second = np.zeros((2, features.shape[1]))
+            self._minimum = self._maximum = features[0]
+        self._count += len(features)
+        self._minimum = np.minimum(self._minimum, features.min(axis=0))
+        self._maximum = np.maximum(self._maximum, features.max(axis=0))
+        for begin in range(0, len(features), _FRAMES):
+            off = features[begin : begin + _FRAMES] - self._shift
+            self._first += off.sum(axis=0)
+            self._second += np.einsum("ij,ij->j", off, off)
+
+    def statistics(self) -> FeatureStatistics | None:
+        """The statistics of all that was added, ``None`` of nothing."""
+        if not self._count:
+            return None
+        off = self._first / self._count
+        return FeatureStatistics(
+            count=self._count,
+            mean=self._shift + off,
+            m2=np.maximum(self._second - off * self._first, 0),
+            minimum=self._minimum.astype(np.float64),
+            maximum=self._maximum.astype(np.float64),
+        )

@@ -10,35 +10,23 @@ import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from jaxspec.extraction._batches import Computed, Computer, batches
+from jaxspec.extraction._batches import Computer, Sums, batches
 from jaxspec.extraction._decoding import Decoded, decoded
-from jaxspec.extraction._files import checksum, shard_writer, whole_file, write_json
+from jaxspec.extraction._files import DTYPES, checksum, shard_writer, whole_file, write_json
 from jaxspec.extraction._inputs import Clip
+from jaxspec.padded import Padded
 from jaxspec.stage import Params, Stage
-from jaxspec.statistics import FeatureStatistics
 
-__all__ = ["ClipDone", "Job", "run"]
+__all__ = ["Job", "OnClip", "run"]
 
 
-class ClipDone(NamedTuple):
-    """What became of a clip.
-
-    Attributes:
-      key: its name.
-      seconds: how long it is, 0 for one that failed.
-      frames: how many frames of features were written.
-      error: why there are none; empty where there are.
-    """
-
-    key: str
-    seconds: float
-    frames: int
-    error: str
+# Key, seconds, frames and error of a clip that is done.
+OnClip = Callable[[str, float, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +94,10 @@ class Job:
 
 
 def run(
-    job: Job, numbers: Sequence[int], *, workers: int, on_clip: Callable[[ClipDone], None]
+    job: Job, numbers: Sequence[int], *, workers: int, on_clip: OnClip
 ) -> None:
     """Make these shards: threads decode ahead, devices compute, another thread writes."""
-    compute = Computer(job.stage, job.params, job.config["dtype"])
+    compute = Computer(job.stage, job.params)
     clips = (clip for number in numbers for clip in job.part(number))
     stream = decoded(
         clips, job.config["sample_rate"], resample=job.config["resample"], workers=workers
@@ -162,14 +150,14 @@ class _Stopped(Exception):
 class _Shard:
     """A shard that is being made: filled by one thread, written by another."""
 
-    def __init__(self, job: Job, number: int, on_clip: Callable[[ClipDone], None]) -> None:
+    def __init__(self, job: Job, number: int, on_clip: OnClip) -> None:
         self.job, self.number, self.clips = job, number, job.part(number)
         self.sizes: dict[int, int | None] = {}
         # Two batches in flight keep the devices busy; more would only take memory.
         self.results: queue.Queue[Any] = queue.Queue(maxsize=2)
-        self._on_clip = on_clip
+        self._on_clip, self._dtype = on_clip, DTYPES[job.config["dtype"]]
         self._entries: dict[int, dict[str, Any]] = {}
-        self._statistics: FeatureStatistics | None = None
+        self._sums = Sums()
         self._failed = False
 
     def put(self, result: Any) -> None:
@@ -212,7 +200,7 @@ class _Shard:
             writer.close()
             written = {"bytes": file.seek(0, 2), "sha256": checksum(file)}
         entries = [self._entries[number] for number in range(len(self.clips))]
-        statistics = self._statistics
+        statistics = self._sums.statistics()
         index = {
             "shard": self.number,
             "shards": self.job.n_shards,
@@ -227,18 +215,20 @@ class _Shard:
         }
         write_json(self.job.index_path(self.number), index)
 
-    def _add(self, writer: Any, numbers: list[int], lengths: np.ndarray, of: Computed) -> None:
+    def _add(self, writer: Any, numbers: list[int], lengths: np.ndarray, of: Padded) -> None:
         """Write the features of a batch."""
-        features, counts, finite = (np.asarray(a) for a in of[:3])
-        empty = FeatureStatistics.empty(features.shape[-1])
-        self._statistics = (self._statistics or empty).merge(of.statistics)
+        features, counts = np.asarray(of.features), np.asarray(of.lengths)
         for row, number in enumerate(numbers):
-            if not finite[row]:
-                self._note(number, 0, 0, f"its features do not fit {self.job.config['dtype']}")
+            own = features[row, : counts[row]]
+            with np.errstate(over="ignore"):  # told below
+                rounded = own.astype(self._dtype, copy=False)
+            # NaN is the largest of anything that holds one.
+            if not np.isfinite([rounded.min(), rounded.max()]).all():
+                self._note(number, 0, 0, f"its features do not fit {self._dtype}")
                 continue
-            frames = int(counts[row])
-            writer.add(self.clips[number].key, features[row, :frames])
-            self._note(number, int(lengths[row]), frames, "")
+            self._sums.add(own)
+            writer.add(self.clips[number].key, rounded)
+            self._note(number, int(lengths[row]), len(own), "")
 
     def _note(self, number: int, samples: int, frames: int, error: str) -> None:
         """What the index says of a clip."""
@@ -251,4 +241,4 @@ class _Shard:
         if clip.columns:
             entry["columns"] = dict(clip.columns)
         self._entries[number] = entry
-        self._on_clip(ClipDone(clip.key, seconds, frames, error))
+        self._on_clip(clip.key, seconds, frames, error)
