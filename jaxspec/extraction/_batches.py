@@ -21,7 +21,8 @@ _SAMPLES = 2**20
 _SAMPLES_ON_ACCELERATORS = 2**24
 _GROWTH = 1.25  # of the lengths behind the longest bucket
 _GRAIN = 256  # samples: lengths of buckets are multiples
-_FRAMES = 2**13  # that are summed up at once
+_FRAMES = 2**10  # that are summed up at once: they stay in a cache
+_FEW = 32  # frames that are summed up in float32
 
 
 class Batch(NamedTuple):
@@ -113,7 +114,7 @@ def _compute(stage: Stage, params: Params, x: jax.Array, lengths: jax.Array) -> 
 
 
 class Sums:
-    """Statistics of features that are on the host, in float64.
+    """Statistics of features that are on the host, in float64 but for sums of a few frames.
 
     `jaxspec.statistics.feature_statistics` would be one more program for every shape.
     """
@@ -124,10 +125,10 @@ class Sums:
         self._minimum = self._maximum = np.zeros(0)
 
     def add(self, features: np.ndarray) -> None:
-        """Count features ``(frames, channels)``, which must be finite."""
+        """Count float32 features ``(frames, channels)``, which must be finite."""
         if not self._count:
             # Off its own first frame, a constant channel is exactly 0.
-            self._shift = features[0].astype(np.float64)
+            self._shift = features[0]
             self._first, self._second = np.zeros((2, features.shape[1]))
             self._minimum = self._maximum = features[0]
         self._count += len(features)
@@ -135,8 +136,8 @@ class Sums:
         self._maximum = np.maximum(self._maximum, features.max(axis=0))
         for begin in range(0, len(features), _FRAMES):
             off = features[begin : begin + _FRAMES] - self._shift
-            self._first += off.sum(axis=0)
-            self._second += np.einsum("ij,ij->j", off, off)
+            self._first += _sum(off)
+            self._second += _sum(np.square(off, out=off))
 
     def statistics(self) -> FeatureStatistics | None:
         """The statistics of all that was added, ``None`` of nothing."""
@@ -145,8 +146,14 @@ class Sums:
         off = self._first / self._count
         return FeatureStatistics(
             count=self._count,
-            mean=self._shift + off,
+            mean=self._shift.astype(np.float64) + off,
             m2=np.maximum(self._second - off * self._first, 0),
             minimum=self._minimum.astype(np.float64),
             maximum=self._maximum.astype(np.float64),
         )
+
+
+def _sum(x: np.ndarray) -> np.ndarray:
+    """The sum over the frames."""
+    few = np.add.reduceat(x, np.arange(0, len(x), _FEW), axis=0)
+    return few.sum(axis=0, dtype=np.float64)
