@@ -21,7 +21,7 @@ _SAMPLES = 2**20
 _SAMPLES_ON_ACCELERATORS = 2**24
 _GROWTH = 1.25  # of the lengths behind the longest bucket
 _GRAIN = 256  # samples: lengths of buckets are multiples
-_FRAMES = 2**10  # that are summed up at once: they stay in a cache
+_FRAMES = 2**9  # that are summed up at once: they stay in a cache
 _FEW = 32  # frames that are summed up in float32
 
 
@@ -39,11 +39,14 @@ class Batch(NamedTuple):
     numbers: list[int]
 
 
-def buckets_of(lengths: Sequence[int]) -> tuple[int, ...]:
-    """The padded lengths of a run, from lengths of some of its clips."""
+def buckets_of(lengths: Sequence[int], hours: float) -> tuple[int, ...]:
+    """The padded lengths of a run over so many hours, from lengths of some of its clips.
+
+    More of them waste less, but each costs a compilation, as long as many minutes of audio take.
+    """
     if not lengths:
         return (_GRAIN,)
-    ends = length_buckets(lengths)
+    ends = length_buckets(lengths, n_buckets=2 if hours < 10 else 4 if hours < 100 else 8)
     return tuple(sorted({-(-end // _GRAIN) * _GRAIN for end in ends}))
 
 
@@ -122,7 +125,7 @@ class Sums:
     def __init__(self) -> None:
         self._count = 0
         self._shift = self._first = self._second = np.zeros(0)
-        self._minimum = self._maximum = np.zeros(0)
+        self._minimum = self._maximum = self._room = np.zeros(0)
 
     def add(self, features: np.ndarray) -> None:
         """Count float32 features ``(frames, channels)``, which must be finite."""
@@ -131,11 +134,13 @@ class Sums:
             self._shift = features[0]
             self._first, self._second = np.zeros((2, features.shape[1]))
             self._minimum = self._maximum = features[0]
+            self._room = np.empty((_FRAMES, features.shape[1]), np.float32)
         self._count += len(features)
-        self._minimum = np.minimum(self._minimum, features.min(axis=0))
-        self._maximum = np.maximum(self._maximum, features.max(axis=0))
         for begin in range(0, len(features), _FRAMES):
-            off = features[begin : begin + _FRAMES] - self._shift
+            part = features[begin : begin + _FRAMES]
+            self._minimum = np.minimum(self._minimum, part.min(axis=0))
+            self._maximum = np.maximum(self._maximum, part.max(axis=0))
+            off = np.subtract(part, self._shift, out=self._room[: len(part)])
             self._first += _sum(off)
             self._second += _sum(np.square(off, out=off))
 

@@ -112,22 +112,23 @@ def describe(
     stage, rate = chosen.stage, chosen.sample_rate
     stage.check_params(params)
     lengths = [max(-(-n * rate // own), 1) for n, own in found.lengths]
-    buckets = buckets_of(lengths)
+    hours = sum(lengths) / max(len(lengths), 1) * len(clips) / (3600 * rate)
+    buckets = buckets_of(lengths, hours)
     x = jax.ShapeDtypeStruct((max(*buckets, 2 * rate),), jnp.float32)
     channels = jax.eval_shape(stage.apply, params, x).shape[-1]
     config = {
         "layout": LAYOUT,
         "jaxspec": __version__,
         "preset": chosen.name,
+        "sample_rate": rate,
+        "resample": chosen.resample,
+        **options,
         "stage": stage.to_dict(),
         "params": {
             path: {"dtype": str(np.asarray(leaf).dtype), "values": np.asarray(leaf).tolist()}
             for path, leaf in leaves_by_path(params).items()
         },
-        "sample_rate": rate,
-        "resample": chosen.resample,
         "channels": channels,
-        **options,
         "clips": len(clips),
         "clips_sha256": digest(clips),
         "buckets": list(buckets),
