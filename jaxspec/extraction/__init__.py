@@ -143,7 +143,7 @@ def extract(
     if format == "npz" and dtype == "bfloat16":
         raise ValueError("format='npz' holds float32 or float16, got dtype='bfloat16'")
     shard_clips = check_positive_int("shard_clips", shard_clips)
-    workers = check_positive_int("workers", workers or len(_cores()))
+    workers = check_positive_int("workers", len(_cores()) if workers is None else workers)
     processes, process = _share(processes, process)
     check_choice("retry_failed", retry_failed, (False, True))
     folder = Path(output)
