@@ -71,10 +71,15 @@ class Features(transforms.Map):
         # In a worker process, arrays of jax would choose a device before anybody can say which.
         object.__setattr__(self, "params", jax.tree.map(np.asarray, self.params))
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A worker process gets the pickled transform before anything there has used jax, which
+        # would take memory of every accelerator at its first use.
+        self.__dict__.update(state)
+        if multiprocessing.current_process().daemon:
+            jax.config.update("jax_platforms", "cpu")
+
     def map(self, element: Mapping[str, Any]) -> dict[str, Any]:
         """The element with features in place of samples."""
-        if multiprocessing.parent_process() is not None:
-            jax.config.update("jax_platforms", "cpu")
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             y, frames = apply_bucketed(
                 self.stage, self.params, element[self.field], buckets=self.buckets
