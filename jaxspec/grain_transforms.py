@@ -38,8 +38,8 @@ class Features(transforms.Map):
       stage: a stage or `jaxspec.FrontEnd` from waveforms to features.
       params: of one that learns, concrete values.
       field: where an element, a dictionary, has its samples ``(..., samples)``; floating point.
-      into: where the features ``(..., frames, channels)`` are put, NumPy, of the same dtype. They take
-        the place of the samples.
+      into: where the features ``(..., frames, channels)`` are put, NumPy, of the same dtype; the
+        samples are left out.
       buckets: padded lengths, each of which is compiled once, as in `jaxspec.bucket_length`.
 
     Raises:

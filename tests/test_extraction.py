@@ -198,7 +198,7 @@ def test_clips_longer_than_those_looked_at(tmp_path, out, monkeypatch):
 
 def test_a_front_end_that_learns(clips, out):
     learned = FrontEnd(*STAGE.stages[:-1], stages.PCEN(learn="all", n_bands=6))
-    with pytest.raises(ValueError, match="params must be those of"):
+    with pytest.raises(ValueError, match=r"params must be those of"):
         run(clips, out, stage=learned)
     params = learned.init(jax.random.key(0))
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)
@@ -209,7 +209,7 @@ def test_a_front_end_that_learns(clips, out):
     x, _ = audio.load(clips / "a.wav")
     truth = np.asarray(learned.apply(features.params, x))
     np.testing.assert_allclose(features[0]["features"], truth, rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match="another run: params.pcen/.* is .* there and .* here"):
+    with pytest.raises(ValueError, match=r"another run: params.pcen/.* is .* there and .* here"):
         run(clips, out, stage=learned, params=jax.tree.map(lambda leaf: 2 * leaf, params))
 
 
@@ -233,7 +233,7 @@ def test_rate_of_a_front_end_for_any(tmp_path, out):
 
 @pytest.mark.parametrize("stage", ["whisper_80", STAGE])
 def test_rate_of_a_front_end_is_not_to_be_changed(clips, out, stage):
-    with pytest.raises(ValueError, match="sample_rate must be the .* Hz of the front-end, got"):
+    with pytest.raises(ValueError, match=r"sample_rate must be the .* Hz of the front-end, got"):
         run(clips, out, stage=stage, sample_rate=44100)
 
 
@@ -411,7 +411,7 @@ def test_all_files_bad(tmp_path, out):
     assert len(FeatureSet(out)) == 0
     with pytest.raises(ValueError, match="all of its clips failed"):
         _ = FeatureSet(out).statistics
-    with pytest.raises(ValueError, match="sample_rate must be given .* no file can be read"):
+    with pytest.raises(ValueError, match=r"sample_rate must be given .* no file can be read"):
         run(tmp_path / "a.wav", out, stage="log_mel")
 
 
@@ -497,7 +497,10 @@ def test_failed_files_are_tried_again_when_asked(clips, out):
         ({"dtype": "float16"}, 'dtype is "float32" there and "float16" here'),
         ({"format": "npz"}, 'format is "safetensors" there and "npz" here'),
         ({"shard_clips": 3}, "shard_clips is 2 there and 3 here"),
-        ({"stage": STAGE.replace("stft", hop_length=40)}, r"stages\[0\].hop_length is 80 there and"),
+        (
+            {"stage": STAGE.replace("stft", hop_length=40)},
+            r"stages\[0\].hop_length is 80 there and",
+        ),
         ({"stage": FrontEnd(*STAGE.stages[:3])}, r"stage.stages is \[.* … there"),
         ({"stage": "log_mel"}, 'preset is null there and "log_mel" here'),
     ],
@@ -513,17 +516,17 @@ def test_another_configuration_is_refused(clips, out, options, said):
 def test_another_version_is_refused(clips, out, monkeypatch):
     run(clips, out)
     monkeypatch.setattr("jaxspec.extraction._config.__version__", "99.0")
-    with pytest.raises(ValueError, match='jaxspec is ".*" there and "99.0" here'):
+    with pytest.raises(ValueError, match=r'jaxspec is ".*" there and "99.0" here'):
         run(clips, out)
 
 
 def test_other_inputs_are_refused(clips, out):
     run(clips, out)
     write(clips / "f.wav", noise(100))
-    with pytest.raises(ValueError, match="inputs is 5 clips there and 6 clips here"):
+    with pytest.raises(ValueError, match=r"inputs is 5 clips there and 6 clips here"):
         run(clips, out)
     (clips / "a.wav").unlink()
-    with pytest.raises(ValueError, match="inputs is 5 clips of other names there and these here"):
+    with pytest.raises(ValueError, match=r"inputs is 5 clips of other names there and these here"):
         run(clips, out)
 
 
@@ -549,7 +552,7 @@ def test_processes_share_the_shards(clips, out, tmp_path):
     run(clips, tmp_path / "one")
     made = []
     for process in (1, 0, 2):
-        with pytest.raises(ValueError, match="or not all of them yet: there is no index.json"):
+        with pytest.raises(ValueError, match=r"or not all of them yet: there is no index.json"):
             FeatureSet(out)
         report = run(
             clips, out, processes=3, process=process, on_clip=lambda clip: made.append(clip.key)
@@ -623,9 +626,9 @@ def test_damage_is_found(clips, out):
     with pytest.raises(ValueError, match=r"00001-of-00003.safetensors is damaged: its SHA-256 is"):
         FeatureSet(out).verify()
     path.unlink()
-    with pytest.raises(ValueError, match="cannot read .*00001"):
+    with pytest.raises(ValueError, match=r"cannot read .*00001"):
         FeatureSet(out).verify()
-    with pytest.raises(ValueError, match="cannot read the shard .*00001"):
+    with pytest.raises(ValueError, match=r"cannot read the shard .*00001"):
         FeatureSet(out)[2]
 
 

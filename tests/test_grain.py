@@ -20,9 +20,7 @@ LOG_MEL = jaxspec.presets.get("log_mel")
 
 
 def elements():
-    return [
-        {"samples": 0.1 * noise(n, seed=n).astype(np.float32), "label": n} for n in LENGTHS
-    ]
+    return [{"samples": 0.1 * noise(n, seed=n).astype(np.float32), "label": n} for n in LENGTHS]
 
 
 def test_features_are_those_of_the_stage():
@@ -115,7 +113,8 @@ if __name__ == "__main__":
         truth = np.asarray(stage(Clips()[e["label"]]["samples"]))
         np.testing.assert_allclose(e["features"], truth, atol=2e-5)
     features = FeatureSet(sys.argv[1])
-    it = iter(grain.MapDataset.source(features).shuffle(seed=0).to_iter_dataset().mp_prefetch(options))
+    data = grain.MapDataset.source(features).shuffle(seed=0)
+    it = iter(data.to_iter_dataset().mp_prefetch(options))
     assert sorted(e["key"] for e in it) == list(features.keys)
     it.close()
     print("all right")

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -88,9 +88,7 @@ def decode(
     return Decoded(samples, size)
 
 
-def _read(
-    clip: Clip, sample_rate: int, resample: bool, admit: Callable[[int], None]
-) -> np.ndarray:
+def _read(clip: Clip, sample_rate: int, resample: bool, admit: Callable[[int], None]) -> np.ndarray:
     import soundfile
 
     with open_file(clip.path) as file:
@@ -213,7 +211,7 @@ class _Room:
 
 def decoded(
     clips: Iterable[Clip], sample_rate: int, *, resample: bool, workers: int
-) -> Iterator[Decoded]:
+) -> Generator[Decoded, None, None]:
     """`decode` of every clip in order, by so many threads that work ahead."""
     room = _Room(_AHEAD)
 

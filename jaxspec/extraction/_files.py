@@ -90,7 +90,8 @@ def write_json(path: Path, value: Any) -> None:
 def checksum(file: IO[bytes]) -> str:
     """The SHA-256 of all of an open file."""
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
+    return digest.hexdigest()
 
 
 # Shards.
@@ -135,7 +136,7 @@ class _Safetensors:
             "shape": list(features.shape),
             "data_offsets": [begin, self._end],
         }
-        self._file.write(memoryview(features.reshape(-1).view(np.uint8)))
+        self._file.write(features.reshape(-1).view(np.uint8).data)
 
     def close(self) -> None:
         text = json.dumps(self._header, separators=(",", ":")).encode()

@@ -64,10 +64,10 @@ def clips_of(inputs: Sequence[str | os.PathLike[str]]) -> list[Clip]:
         found.extend(clips)
     if not found:
         raise ValueError("inputs must name at least one file, got none")
-    root = _common(roots)
+    shared = _common(roots)
     unique: dict[str, Clip] = {}
     for clip in found:
-        path = clip.path.relative_to(root) if root else clip.path
+        path = clip.path.relative_to(shared) if shared else clip.path
         named = clip._replace(key=path.as_posix() + _part(clip))
         unique.setdefault(named.key, named)
     return list(unique.values())
@@ -113,7 +113,7 @@ def _expanded(given: str) -> tuple[Path, list[Clip]]:
         files = [file for file in matched if file.is_file()]
         if not files:
             raise ValueError(f"no file matches {given}")
-        fixed = [part for part in path.parts[:-1]]
+        fixed = path.parts[:-1]
         depth = next((i for i, part in enumerate(fixed) if glob.has_magic(part)), len(fixed))
         return Path(*fixed[:depth]), [Clip("", file) for file in files]
     raise ValueError(f"there is no file or folder {given}")

@@ -93,9 +93,7 @@ class Job:
         return held if size == held["bytes"] else None
 
 
-def run(
-    job: Job, numbers: Sequence[int], *, workers: int, on_clip: OnClip
-) -> None:
+def run(job: Job, numbers: Sequence[int], *, workers: int, on_clip: OnClip) -> None:
     """Make these shards: threads decode ahead, devices compute, another thread writes."""
     compute = Computer(job.stage, job.params)
     clips = (clip for number in numbers for clip in job.part(number))
