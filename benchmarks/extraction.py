@@ -4,9 +4,9 @@
     python benchmarks/extraction.py --rounds 1 --hours 0.1
 
 The recordings are made here: harmonics with a pitch that moves and a loudness that comes and goes,
-with noise; 3 to 15 s each. The loop reads file after file with soundfile, changes its rate with soxr
-where it has to, computes the same log-mel features with librosa and writes them with
-NumPy. Decoding alone is what `jaxspec extract` does of it, by the same number of threads. Rounds are
+with noise; 3 to 15 s each. The loop reads file after file with soundfile, changes its rate with
+soxr where it has to, computes the same log-mel features with librosa and writes them with NumPy.
+Decoding alone is what `jaxspec extract` does of it, by the same number of threads. Rounds are
 interleaved and medians are told; everything is on a warm file cache.
 """
 
