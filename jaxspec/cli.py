@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from jaxspec._command_options import (
+    add_frontend_options,
+    add_part_options,
+    config_rate,
+    preset_rate,
+    read_config,
+)
+from jaxspec._extract_command import add_extract_options, run_extract
 
 if TYPE_CHECKING:
     from jaxspec.frontend import FrontEnd
@@ -25,11 +33,14 @@ __all__ = ["COMMANDS", "main"]
 
 
 class Command(NamedTuple):
-    """A subcommand: what it does in a line, its options and the function that runs it."""
+    """A subcommand: what it does in a line, its options and the function that runs it.
+
+    The function may give an exit code; by default it is 0.
+    """
 
     summary: str
     add_options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], None]
+    run: Callable[[argparse.Namespace], int | None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the words after the name of the program; those of the process if ``None``.
 
     Returns:
-      The exit code: 0, 2 after an error, which is one line on stderr, or 130 after Ctrl-C.
+      The exit code: 0, 1 if some of the files that were to be extracted could not be, 2 after an
+      error, which is one line on stderr, or 130 after Ctrl-C.
 
     Raises:
       SystemExit: after ``--help`` and ``--version``, and with code 2 for words that are no
@@ -64,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prog = f"jaxspec {options.command}"
     try:
         with warnings.catch_warnings(record=True) as caught:
-            COMMANDS[options.command].run(options)
+            code = COMMANDS[options.command].run(options)
     except BrokenPipeError:  # whoever reads has read enough
         sys.stdout = None  # type: ignore[assignment]
         return 0
@@ -75,78 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for text in dict.fromkeys(_one_line(warning.message) for warning in caught):
         print(f"{prog}: warning: {text}", file=sys.stderr)
-    return 0
-
-
-# Options that several commands share.
-
-
-def _add_frontend_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        "--preset",
-        metavar="NAME",
-        help='a front-end that "jaxspec presets" lists (default: log_mel)',
-    )
-    group.add_argument(
-        "--config",
-        type=Path,
-        metavar="FRONTEND.json",
-        help="a front-end of your own: the JSON of FrontEnd.to_dict(). The JSON holds choices, no "
-        "learned values: bands that can learn are drawn at their start. From Python: "
-        "plotting.plot_frontend(..., params=...)",
-    )
-    parser.add_argument(
-        "--sample-rate",
-        type=int,
-        metavar="HZ",
-        help="resample to this (by default the front-end's rate if it has one, else the file's)",
-    )
-
-
-def _add_part_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip")
-    parser.add_argument(
-        "--duration", type=float, metavar="S", help="seconds to read (default: all)"
-    )
-
-
-def _read_config(path: Path) -> FrontEnd:
-    from jaxspec.frontend import FrontEnd
-
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(description, dict):
-            raise ValueError("it must hold a JSON object, as FrontEnd.to_dict() makes")
-        if "stage" not in description:
-            raise ValueError('it has no "stage" key, so FrontEnd.to_dict() did not write it')
-        return FrontEnd.from_dict(description)
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is no front-end: {error}") from error
-
-
-def _preset_rate(name: str, asked: int | None) -> int | None:
-    """The rate that a preset is to be fed with; ``None``: any."""
-    from jaxspec.presets import sample_rate
-
-    trained = sample_rate(name)
-    if asked is not None and trained not in (None, asked):
-        raise ValueError(f"--sample-rate must be the {trained} Hz that {name} is for, got {asked}")
-    return trained or asked
-
-
-def _config_rate(frontend: FrontEnd, path: Path, asked: int | None) -> int | None:
-    """The rate that a front-end is to be fed with; ``None``: any."""
-    stated = frontend.sample_rate
-    if stated is None:
-        return asked
-    if asked is not None and asked != stated:
-        raise ValueError(f"--sample-rate must be the {stated:g} Hz that {path} states, got {asked}")
-    if stated != int(stated):
-        raise ValueError(f"the sample rate of {path} must be whole Hz, got {stated}")
-    return int(stated)
+    return code or 0
 
 
 # jaxspec plot
@@ -162,8 +103,8 @@ def _add_plot_options(parser: argparse.ArgumentParser) -> None:
         metavar="OUT.png",
         help="the picture; its suffix says the format (png, pdf, svg, …)",
     )
-    _add_frontend_options(parser)
-    _add_part_options(parser)
+    add_frontend_options(parser)
+    add_part_options(parser)
     parser.add_argument(
         "--title",
         help="text above (default: the file, the front-end, its channels and the sample rate)",
@@ -178,12 +119,12 @@ def _plot(options: argparse.Namespace) -> None:
     name = options.config.name if options.config else options.preset or "log_mel"
     part = {"start": options.start, "duration": options.duration}
     if options.config:
-        frontend = _read_config(options.config)
-        wanted = _config_rate(frontend, options.config, options.sample_rate)
+        frontend = read_config(options.config)
+        wanted = config_rate(frontend, options.config, options.sample_rate)
         samples, rate = load(options.file, sample_rate=wanted, **part)
     else:
         frontend = presets.get(name)  # an unknown name is refused before a long file is read
-        wanted = _preset_rate(name, options.sample_rate)
+        wanted = preset_rate(name, options.sample_rate)
         samples, rate = load(options.file, sample_rate=wanted, **part)
         if presets.sample_rate(name) is None:
             frontend = presets.get(name, sample_rate=rate)
@@ -271,8 +212,8 @@ def _presets(chosen: argparse.Namespace) -> None:
 def _add_live_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("source", metavar="FILE|-|mic", help="a file, standard input, or a microphone")
-    _add_frontend_options(parser)
-    _add_part_options(parser)
+    add_frontend_options(parser)
+    add_part_options(parser)
     option("--chunk", type=float, default=20.0, metavar="MS", help="computed at once (default: 20)")
     option(
         "--speed",
@@ -299,11 +240,11 @@ def _live(options: argparse.Namespace) -> None:
 
     name = options.config.name if options.config else options.preset or "log_mel"
     if options.config:
-        frontend = _read_config(options.config)
-        wanted = _config_rate(frontend, options.config, options.sample_rate)
+        frontend = read_config(options.config)
+        wanted = config_rate(frontend, options.config, options.sample_rate)
     else:
         frontend = presets.get(name)
-        wanted = _preset_rate(name, options.sample_rate)
+        wanted = preset_rate(name, options.sample_rate)
     Stream(frontend)  # what cannot stream is refused before a microphone is opened
     with live.open_source(
         options.source,
@@ -336,6 +277,9 @@ COMMANDS: dict[str, Command] = {
         "Draw the features of a recording or of a microphone while it is heard",
         _add_live_options,
         _live,
+    ),
+    "extract": Command(
+        "Extract the features of many audio files into a folder", add_extract_options, run_extract
     ),
     "presets": Command(
         "List the named front-ends, or tell about one", _add_presets_options, _presets

@@ -50,7 +50,10 @@ LAYERS = [
     "_real_program", "export",
     "", "linen", "nnx",
     "audio", "_plotting", "_run_picture", "plotting",
-    "_sources", "_terminal", "_live", "_views", "live", "cli", "__main__",
+    "_sources", "_terminal", "_live", "_views", "live",
+    "extraction._inputs", "extraction._decoding", "extraction._files", "extraction._batches",
+    "extraction._config", "extraction._reader", "extraction._run", "extraction",
+    "grain_transforms", "_command_options", "_extract_command", "cli", "__main__",
 ]  # fmt: skip
 
 
