@@ -11,6 +11,8 @@ from pathlib import Path
 
 import jaxspec
 import jaxspec.export
+import jaxspec.extraction
+import jaxspec.sharding
 
 TARGET = Path(__file__).parent / "reference.md"
 
@@ -44,6 +46,8 @@ def reference() -> str:
         ("Training", jaxspec.training),
         ("Diagnostics", jaxspec.diagnostics),
         ("Statistics of a data set", jaxspec.statistics),
+        ("Long recordings over devices", jaxspec.sharding),
+        ("Whole data sets", jaxspec.extraction),
         ("Export", jaxspec.export),
     ):
         lines += ["", f"## {title}", *table]

@@ -14,6 +14,8 @@ import pytest
 
 import jaxspec
 import jaxspec.export
+import jaxspec.extraction
+import jaxspec.sharding
 import jaxspec.linen
 import jaxspec.nnx
 
@@ -62,6 +64,7 @@ def _public():
     for module in (
         jaxspec, jaxspec.stages, jaxspec.presets, jaxspec.linen, jaxspec.nnx, jaxspec.parametrize,
         jaxspec.training, jaxspec.diagnostics, jaxspec.statistics, jaxspec.export,
+        jaxspec.sharding, jaxspec.extraction,
     ):  # fmt: skip
         for name, value in sorted(vars(module).items()):
             own = getattr(value, "__module__", "") or ""
@@ -106,7 +109,9 @@ def test_a59_options_are_keyword_only(name, value):
         if p.default is not inspect.Parameter.empty:
             assert p.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}({p.name}=)"
     positional = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    three = (jaxspec.apply_bucketed, jaxspec.apply_padded, jaxspec.mixup)
+    three = (
+        jaxspec.apply_bucketed, jaxspec.apply_padded, jaxspec.mixup, jaxspec.sharding.apply_sharded,
+    )  # fmt: skip
     assert len(positional) <= (3 if value in three else 2)
 
 
