@@ -4,8 +4,7 @@
     python benchmarks/scaling.py --devices 8    # on a machine with as many cores or accelerators
 
 On a CPU the devices are made of its cores, so no more of them can pay than there are cores, and one
-device uses several cores already. What a device sends is read from the compiled program; operations
-are those that XLA counts of one device.
+device uses several cores already. What a device sends is read from the compiled program.
 """
 
 from __future__ import annotations
@@ -95,8 +94,8 @@ def along_time(devices: int, repeats: int, seconds: int) -> None:
     """One long recording on one device and on all."""
     x = np.random.default_rng(0).standard_normal(seconds * RATE).astype(np.float32)
     print(f"\nA recording of {seconds / 60:g} min along time; bytes that a device sends\n")
-    print("| front-end | devices | forward ms | difference | sent | operations of a device |")
-    print("|---|---|---|---|---|---|")
+    print("| front-end | devices | forward ms | difference | sent |")
+    print("|---|---|---|---|---|")
     for label, frontend in (("log-mel", LOG_MEL), ("PCEN", PCEN)):
         whole = jax.jit(frontend.__call__).lower(x).compile()
         functions: dict[str, Callable[[], Any]] = {"whole": lambda p=whole: p(x)}
@@ -117,13 +116,13 @@ def along_time(devices: int, repeats: int, seconds: int) -> None:
             functions[str(count)] = lambda p=program, x=sharded, n=length: p(x, n)
         times = rounds(functions, repeats)
         wanted = np.asarray(whole(x))
-        print(f"| {label} | whole | {times['whole']:.0f} | – | – | {_operations(whole)} |")
+        print(f"| {label} | whole | {times['whole']:.0f} | – | – |")
         for count, program in programs.items():
             y = np.asarray(functions[str(count)]().features)[: len(wanted)]
             error = np.linalg.norm(y - wanted) / np.linalg.norm(wanted)
             print(
                 f"| {label} | {count} | {times[str(count)]:.0f} | {error:.1e} | "
-                f"{sent(program).get('collective-permute', 0)} | {_operations(program)} |"
+                f"{sent(program).get('collective-permute', 0)} |"
             )
 
 
@@ -145,12 +144,6 @@ def of_a_second(n_fft: int = 400, hop_length: int = 160, n_mels: int = 80) -> No
     print(
         f"| bytes moved if no step is fused with another | {(ends + between) / 1e3:.0f} thousand |"
     )
-
-
-def _operations(compiled: Any) -> str:
-    costs = compiled.cost_analysis()
-    costs = costs[0] if isinstance(costs, list) else costs
-    return f"{costs.get('flops', 0):.2e}"
 
 
 def main() -> None:
