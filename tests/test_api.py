@@ -15,9 +15,9 @@ import pytest
 import jaxspec
 import jaxspec.export
 import jaxspec.extraction
-import jaxspec.sharding
 import jaxspec.linen
 import jaxspec.nnx
+import jaxspec.sharding
 
 SNAPSHOT = pathlib.Path(__file__).with_name("signatures.txt")
 PACKAGE = pathlib.Path(jaxspec.__file__).parent
