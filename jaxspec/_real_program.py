@@ -82,8 +82,8 @@ def _step(step: Any, values: list[Any]) -> list[Any]:
     name = primitive.name
     if name in _LOOPS:
         return _LOOPS[name](values, **options)
-    if name == "fft":
-        return [_fft(values[0], **options)]
+    if name in _REWRITTEN:
+        return [_REWRITTEN[name](*values, **options)]
     inner = next((options[key] for key in _INNER if key in options), None)
     if inner is not None:
         inner = inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
@@ -326,3 +326,48 @@ def _fft(x: Any, *, fft_type: Any, fft_lengths: tuple[int, ...], **options: Any)
         real, imag = dft(x.real, -x.imag)
         return Pair(real / n, -imag / n)
     return Pair(*dft(x.real, x.imag))
+
+
+# What is as well said in simpler steps, which converters take for sizes that are open, too.
+
+
+def _pad(x: Any, value: Any, *, padding_config: Any) -> Any:
+    """`jax.lax.pad` as slices and concatenations."""
+    if isinstance(x, Pair) or isinstance(value, Pair):
+        return _in_parts(partial(_pad, padding_config=padding_config), (x, value))
+    for axis, (low, high, between) in enumerate(padding_config):
+        if not _is_zero(between):
+            config = [(0, 0, between if i == axis else 0) for i in range(x.ndim)]
+            x = jax.lax.pad(x, value, config)
+        parts = [_filled(x, axis, low, value), x, _filled(x, axis, high, value)]
+        x = _concatenate(*parts, dimension=axis)
+        start, stop = _cut(low), x.shape[axis] - _cut(high)
+        if not (_is_zero(_cut(low)) and _is_zero(_cut(high))):
+            x = jax.lax.slice_in_dim(x, start, stop, axis=axis)
+    return x
+
+
+def _is_zero(size: Any) -> bool:
+    """Whether a size is known to be 0."""
+    return isinstance(size, int) and size == 0
+
+
+def _cut(size: Any) -> Any:
+    """What a negative padding takes away; one that is open takes nothing."""
+    return max(-size, 0) if isinstance(size, int) else 0
+
+
+def _filled(x: jax.Array, axis: int, size: Any, value: jax.Array) -> jax.Array:
+    size = max(size, 0) if isinstance(size, int) else size
+    return jnp.broadcast_to(value, (*x.shape[:axis], size, *x.shape[axis + 1 :])).astype(x.dtype)
+
+
+def _concatenate(*values: Any, dimension: int) -> Any:
+    """`jax.lax.concatenate` of those that hold anything."""
+    if any(isinstance(v, Pair) for v in values):
+        return _in_parts(partial(_concatenate, dimension=dimension), values)
+    some = [v for v in values if not _is_zero(v.shape[dimension])] or [values[0]]
+    return jax.lax.concatenate(some, dimension) if len(some) > 1 else some[0]
+
+
+_REWRITTEN: dict[str, Callable[..., Any]] = {"fft": _fft, "pad": _pad, "concatenate": _concatenate}
