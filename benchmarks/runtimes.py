@@ -1,10 +1,13 @@
 """Every preset in other runtimes: which converters take it, and what its features differ by.
 
     python benchmarks/runtimes.py onnx     # jax2onnx, run by onnxruntime: pip install -e ".[onnx]"
-    python benchmarks/runtimes.py litert   # jax2tf, TensorFlow's converter: pip install tensorflow
+    python benchmarks/runtimes.py litert   # jax2tf, TensorFlow's converter, LiteRT:
+                                           # pip install tensorflow ai-edge-litert
+    python benchmarks/runtimes.py jax      # `real_function` in JAX itself
 
 The difference is the relative RMS error from `Stage.apply` in JAX, the largest of a few clips of
-noise. Where a converter stops, the table has what it says.
+noise. Where a converter stops, the table has what it says. With ``jax --float64`` it is the error
+of `real_function` and of `Stage.apply`, both in float32, from float64.
 """
 
 import argparse
@@ -39,6 +42,7 @@ def run_onnx(stage: jaxspec.Stage, params: Any, samples: str | int) -> Callable[
 
 def run_litert(stage: jaxspec.Stage, params: Any, samples: str | int) -> Callable[..., Any]:
     import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
     from jax.experimental import jax2tf
 
     function = tf.function(
@@ -48,7 +52,7 @@ def run_litert(stage: jaxspec.Stage, params: Any, samples: str | int) -> Callabl
     )
     concrete = function.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], function)
-    interpreter = tf.lite.Interpreter(model_content=converter.convert())
+    interpreter = Interpreter(model_content=converter.convert())
     interpreter.allocate_tensors()
 
     def call(x: np.ndarray) -> list[np.ndarray]:
@@ -59,16 +63,28 @@ def run_litert(stage: jaxspec.Stage, params: Any, samples: str | int) -> Callabl
     return call
 
 
+def run_real(stage: jaxspec.Stage, params: Any, samples: str | int) -> Callable[..., Any]:
+    function = jax.jit(real_function(stage, params))
+    return lambda x: [np.asarray(part) for part in jax.tree.leaves(function(x))]
+
+
+def run_apply(stage: jaxspec.Stage, params: Any, samples: str | int) -> Callable[..., Any]:
+    return lambda x: [np.asarray(stage.apply(params, x))]
+
+
 RUNTIMES = {
     "onnx": {"one length": (run_onnx, SAMPLES, ((2, SAMPLES),)),
              "any length": (run_onnx, "samples", CLIPS)},
     "litert": {"one length": (run_litert, SAMPLES, ((1, SAMPLES),))},
+    "jax": {"real": (run_real, "samples", ((1, 4001),)),
+            "apply": (run_apply, "samples", ((1, 4001),))},
 }  # fmt: skip
 
 
 def difference(run: Callable[..., Any], stage: jaxspec.Stage, params: Any, shape: Any) -> float:
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32) / 10
-    wanted = np.asarray(stage.apply(params, x))
+    exact = x.astype(np.float64) if jax.config.jax_enable_x64 else x
+    wanted = np.asarray(stage.apply(params, exact))
     found = run(x)
     found = found[0] if len(found) == 1 else found[0] + 1j * found[1]
     if found.shape != wanted.shape:
@@ -80,7 +96,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runtime", choices=RUNTIMES)
     parser.add_argument("names", nargs="*", help="presets; default: all")
-    options = parser.parse_args()
+    parser.add_argument("--float64", action="store_true", help="take JAX in float64 for the truth")
+    options = parser.parse_intermixed_args()
+    jax.config.update("jax_enable_x64", options.float64)
     names = options.names or jaxspec.presets.names()
     errors: dict[str, list[float]] = {kind: [] for kind in RUNTIMES[options.runtime]}
     for name in names:
