@@ -106,7 +106,12 @@ def test_a59_options_are_keyword_only(name, value):
         if p.default is not inspect.Parameter.empty:
             assert p.kind is inspect.Parameter.KEYWORD_ONLY, f"{name}({p.name}=)"
     positional = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    three = (jaxspec.apply_bucketed, jaxspec.apply_padded, jaxspec.mixup)
+    three = (
+        jaxspec.apply_bucketed,
+        jaxspec.apply_padded,
+        jaxspec.mixup,
+        jaxspec.export.to_onnx,  # the file
+    )
     assert len(positional) <= (3 if value in three else 2)
 
 
