@@ -34,8 +34,8 @@ def all_real(function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)``, with a `Pair` for every complex array that it takes or gives.
 
     Example:
-      >>> all_real(lambda z: z * z, Pair(jnp.array(1.0), jnp.array(2.0)))
-      Pair(real=Array(-3., dtype=float32), imag=Array(4., dtype=float32))
+      >>> all_real(lambda z: z * z, Pair(jnp.ones(1), jnp.full(1, 2.0)))
+      Pair(real=Array([-3.], dtype=float32), imag=Array([4.], dtype=float32))
     """
     flat, tree = jax.tree.flatten(args, is_leaf=lambda leaf: isinstance(leaf, Pair))
     shapes = jax.tree.unflatten(tree, [_shape(value) for value in flat])
@@ -332,41 +332,40 @@ def _fft(x: Any, *, fft_type: Any, fft_lengths: tuple[int, ...], **options: Any)
 
 
 def _pad(x: Any, value: Any, *, padding_config: Any) -> Any:
-    """`jax.lax.pad` as slices and concatenations."""
+    """`jax.lax.pad` by known amounts as concatenations and slices."""
     if isinstance(x, Pair) or isinstance(value, Pair):
         return _in_parts(partial(_pad, padding_config=padding_config), (x, value))
-    for axis, (low, high, between) in enumerate(padding_config):
-        if not _is_zero(between):
-            config = [(0, 0, between if i == axis else 0) for i in range(x.ndim)]
-            x = jax.lax.pad(x, value, config)
-        parts = [_filled(x, axis, low, value), x, _filled(x, axis, high, value)]
-        x = _concatenate(*parts, dimension=axis)
-        start, stop = _cut(low), x.shape[axis] - _cut(high)
-        if not (_is_zero(_cut(low)) and _is_zero(_cut(high))):
-            x = jax.lax.slice_in_dim(x, start, stop, axis=axis)
+    if any(between for _, _, between in padding_config) or not all(
+        isinstance(size, int | np.integer)
+        for low, high, _ in padding_config
+        for size in (low, high)
+    ):
+        return jax.lax.pad(x, value, padding_config)
+    for axis, (low, high, _) in enumerate(padding_config):
+        x = _concatenate(
+            _filled(x, axis, low, value), x, _filled(x, axis, high, value), dimension=axis
+        )
+        if low < 0 or high < 0:
+            stop = x.shape[axis] - max(-high, 0)
+            x = jax.lax.slice_in_dim(x, max(-low, 0), stop, axis=axis)
     return x
 
 
-def _is_zero(size: Any) -> bool:
-    """Whether a size is known to be 0."""
-    return isinstance(size, int) and size == 0
-
-
-def _cut(size: Any) -> Any:
-    """What a negative padding takes away; one that is open takes nothing."""
-    return max(-size, 0) if isinstance(size, int) else 0
-
-
-def _filled(x: jax.Array, axis: int, size: Any, value: jax.Array) -> jax.Array:
-    size = max(size, 0) if isinstance(size, int) else size
-    return jnp.broadcast_to(value, (*x.shape[:axis], size, *x.shape[axis + 1 :])).astype(x.dtype)
+def _filled(x: jax.Array, axis: int, size: int, value: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(value, (*x.shape[:axis], max(size, 0), *x.shape[axis + 1 :]))
 
 
 def _concatenate(*values: Any, dimension: int) -> Any:
     """`jax.lax.concatenate` of those that hold anything."""
     if any(isinstance(v, Pair) for v in values):
         return _in_parts(partial(_concatenate, dimension=dimension), values)
-    some = [v for v in values if not _is_zero(v.shape[dimension])] or [values[0]]
+    sizes = [v.shape[dimension] for v in values]
+    some = [
+        v
+        for v, n in zip(values, sizes, strict=True)
+        if not (isinstance(n, int | np.integer) and n == 0)
+    ]
+    some = some or [values[0]]
     return jax.lax.concatenate(some, dimension) if len(some) > 1 else some[0]
 
 
