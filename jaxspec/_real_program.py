@@ -34,8 +34,8 @@ def all_real(function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)``, with a `Pair` for every complex array that it takes or gives.
 
     Example:
-      >>> all_real(lambda z: z * z, Pair(jnp.array(1.0), jnp.array(2.0)))
-      Pair(real=Array(-3., dtype=float32), imag=Array(4., dtype=float32))
+      >>> all_real(lambda z: z * z, Pair(jnp.ones(1), jnp.full(1, 2.0)))
+      Pair(real=Array([-3.], dtype=float32), imag=Array([4.], dtype=float32))
     """
     flat, tree = jax.tree.flatten(args, is_leaf=lambda leaf: isinstance(leaf, Pair))
     shapes = jax.tree.unflatten(tree, [_shape(value) for value in flat])
@@ -82,8 +82,8 @@ def _step(step: Any, values: list[Any]) -> list[Any]:
     name = primitive.name
     if name in _LOOPS:
         return _LOOPS[name](values, **options)
-    if name == "fft":
-        return [_fft(values[0], **options)]
+    if name in _REWRITTEN:
+        return [_REWRITTEN[name](*values, **options)]
     inner = next((options[key] for key in _INNER if key in options), None)
     if inner is not None:
         inner = inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
@@ -326,3 +326,47 @@ def _fft(x: Any, *, fft_type: Any, fft_lengths: tuple[int, ...], **options: Any)
         real, imag = dft(x.real, -x.imag)
         return Pair(real / n, -imag / n)
     return Pair(*dft(x.real, x.imag))
+
+
+# What is as well said in simpler steps, which converters take for sizes that are open, too.
+
+
+def _pad(x: Any, value: Any, *, padding_config: Any) -> Any:
+    """`jax.lax.pad` by known amounts as concatenations and slices."""
+    if isinstance(x, Pair) or isinstance(value, Pair):
+        return _in_parts(partial(_pad, padding_config=padding_config), (x, value))
+    if any(between for _, _, between in padding_config) or not all(
+        isinstance(size, int | np.integer)
+        for low, high, _ in padding_config
+        for size in (low, high)
+    ):
+        return jax.lax.pad(x, value, padding_config)
+    for axis, (low, high, _) in enumerate(padding_config):
+        x = _concatenate(
+            _filled(x, axis, low, value), x, _filled(x, axis, high, value), dimension=axis
+        )
+        if low < 0 or high < 0:
+            stop = x.shape[axis] - max(-high, 0)
+            x = jax.lax.slice_in_dim(x, max(-low, 0), stop, axis=axis)
+    return x
+
+
+def _filled(x: jax.Array, axis: int, size: int, value: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(value, (*x.shape[:axis], max(size, 0), *x.shape[axis + 1 :]))
+
+
+def _concatenate(*values: Any, dimension: int) -> Any:
+    """`jax.lax.concatenate` of those that hold anything."""
+    if any(isinstance(v, Pair) for v in values):
+        return _in_parts(partial(_concatenate, dimension=dimension), values)
+    sizes = [v.shape[dimension] for v in values]
+    some = [
+        v
+        for v, n in zip(values, sizes, strict=True)
+        if not (isinstance(n, int | np.integer) and n == 0)
+    ]
+    some = some or [values[0]]
+    return jax.lax.concatenate(some, dimension) if len(some) > 1 else some[0]
+
+
+_REWRITTEN: dict[str, Callable[..., Any]] = {"fft": _fft, "pad": _pad, "concatenate": _concatenate}

@@ -1,17 +1,22 @@
 """Front-ends as programs that other processes, machines and runtimes run without this library.
 
 `export` makes a `jax.export.Exported` of any stage, for clips and batches of any size and for
-several platforms at once; its bytes are a file that needs JAX alone to be run.
+several platforms at once; its bytes are a file that needs JAX alone to be run. `to_onnx` writes a
+file for runtimes of ONNX (needs the extra ``jaxspec-audio[onnx]``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
 
 from jaxspec._checks import check_choice, check_positive_int
 from jaxspec._real_program import Pair, all_real
@@ -20,7 +25,7 @@ from jaxspec.padded import apply_padded
 from jaxspec.stage import Params, Stage
 from jaxspec.stages import Beside, MaskPadding
 
-__all__ = ["PLATFORMS", "export", "real_function", "shortest_clip"]
+__all__ = ["PLATFORMS", "export", "real_function", "shortest_clip", "to_onnx"]
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 """What `export` lowers for when nothing else is asked for; none of them must be at hand."""
@@ -134,6 +139,53 @@ def real_function(stage: Stage, params: Params) -> Callable[..., Any]:
     return _with_constants(_all_real(stage.apply), params)
 
 
+def to_onnx(
+    stage: Stage,
+    params: Params,
+    path: str | os.PathLike[str],
+    *,
+    batch: str | int | Sequence[str | int] = "batch",
+    samples: str | int = "samples",
+    shortest: int | None = None,
+    channels: int | None = None,
+) -> None:
+    """Write a stage to an ONNX file, in float32, without complex numbers and FFT.
+
+    The package jax2onnx converts `real_function`. The program is traced before, so that what
+    jax2onnx replaces within JAX while it converts leaves no trace in this process.
+
+    Args:
+      stage: any stage or `FrontEnd`.
+      params: as in `Stage.apply`; they become constants of the file.
+      path: the file.
+      batch: as in `export`.
+      samples: as in `export`. Not every stage converts with an open length; all presets do with a
+        number.
+      shortest: as in `export`.
+      channels: as in `export`.
+
+    Raises:
+      ImportError: without jax2onnx.
+      ValueError: for a wrong option, and for what jax2onnx cannot convert; the message has the
+        reason that it gives.
+
+    Example:
+      >>> import jaxspec
+      >>> from jaxspec.export import to_onnx
+      >>> to_onnx(jaxspec.presets.get("log_mel"), {}, "log_mel.onnx")  # doctest: +SKIP
+    """
+    if not isinstance(stage, Stage):
+        raise TypeError(f"stage must be a stage or a FrontEnd, got a {type(stage).__name__}")
+    stage.check_params(params)
+    (x,) = _operands(stage, batch, samples, shortest, channels, None, False)
+    operands = _in_parts(x) if stage.takes == "spectrum" else (x,)
+    function = real_function(stage, params)
+    whole = (lambda *parts: function(parts)) if len(operands) == 2 else function
+    with _explained(stage):
+        program = jax.make_jaxpr(whole)(*operands)
+    Path(path).write_bytes(_converted(stage, program, operands))
+
+
 def shortest_clip(stage: Stage) -> int:
     """The fewest samples (or frames) of which a stage, and each within it, makes an output.
 
@@ -203,6 +255,41 @@ def _with_constants(function: Callable[..., Any], params: Params) -> Callable[..
         return function(params, *operands)
 
     return with_constants
+
+
+def _converted(stage: Stage, program: Any, operands: Sequence[jax.ShapeDtypeStruct]) -> bytes:
+    """The bytes of the ONNX file of a traced program."""
+    try:
+        import jax2onnx
+    except ImportError as error:
+        raise ImportError(
+            f'ONNX files need jax2onnx ({error}): pip install "jaxspec-audio[onnx]"'
+        ) from error
+    # It warns of intermediate values whose type it leaves to the runtime to infer.
+    logger = logging.getLogger("onnx_ir.serde")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        model = jax2onnx.to_onnx(
+            jaxpr_as_fun(program),
+            operands,
+            model_name=type(stage).__name__,
+            input_names=_names("x", len(operands)),
+            output_names=_names("y", len(program.out_avals)),
+        )
+    except Exception as error:  # whatever its rule for an operation runs into
+        first = str(error).split("\n", maxsplit=1)[0]
+        raise ValueError(
+            f"jax2onnx cannot convert {type(stage).__name__} for these sizes; if one is open, give "
+            f"a number ({type(error).__name__}: {first})"
+        ) from error
+    finally:
+        logger.setLevel(level)
+    return model.SerializeToString()
+
+
+def _names(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}_real", f"{name}_imag"]
 
 
 def _operands(

@@ -111,6 +111,7 @@ def test_a59_options_are_keyword_only(name, value):
     positional = [p for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     three = (
         jaxspec.apply_bucketed, jaxspec.apply_padded, jaxspec.mixup, jaxspec.sharding.apply_sharded,
+        jaxspec.export.to_onnx,
     )  # fmt: skip
     assert len(positional) <= (3 if value in three else 2)
 

@@ -148,9 +148,9 @@ def test_modules_are_exported_by_jax_itself(kind):
 
 # Without complex numbers.
 
-# Powers and logarithms of next to nothing, in their longest clips behind a short one, show each
-# rounding: both paths are as far from float64 as from each other.
-_OF_ROUNDING = ("birdnet_low", "birdnet_high")
+# Behind a short clip they take roots of nothing but rounding errors, which differ between the paths
+# (measured: 0.004 and 0.042; the FFT is the nearer one to float64).
+_OF_ROUNDING = {"birdnet_low": 0.006, "birdnet_high": 0.06}
 
 
 @pytest.mark.exhaustive
@@ -164,7 +164,7 @@ def test_the_real_program_of_every_preset(name):
     wanted, found = np.asarray(stage.apply(params, x)), exported.call(x)
     if isinstance(found, tuple | list):
         found = np.asarray(found[0]) + 1j * np.asarray(found[1])
-    assert relative_rms_error(found, wanted) <= (0.1 if name in _OF_ROUNDING else 1e-5)
+    assert relative_rms_error(found, wanted) <= _OF_ROUNDING.get(name, 1e-5)
 
 
 def test_a_spectrum_is_a_pair():
