@@ -311,6 +311,12 @@ def _operands(
                 f"shortest has an effect only where samples is a name, got shortest={shortest} and "
                 f"samples={samples}"
             )
+        least = shortest_clip(stage)
+        if time < least:
+            raise ValueError(
+                f"samples must be >= {least}, of which the stage makes an output, got "
+                f"samples={samples}"
+            )
     else:
         least = shortest_clip(stage)
         shortest = least if shortest is None else check_positive_int("shortest", shortest)

@@ -94,12 +94,14 @@ def apply_sharded(
                 f"batch_axis={batch_axis!r} for x with shape {x.shape}"
             )
     most = _most(stage, size, shards)
-    if lengths is None and most < size:
+    wanted = size if lengths is None else _longest(lengths)
+    if most < max(wanted, 0):
+        wanted = max(wanted, 1)
         raise ValueError(
-            f"x must be padded to sharded_length(stage, {size}, shards={shards}) = "
-            f"{sharded_length(stage, size, shards=shards)} with lengths={size}, so that "
-            f"{shards} devices hold the same number of whole steps and every frame has room; got x "
-            f"with shape {x.shape}"
+            f"x must be padded to sharded_length(stage, {wanted}, shards={shards}) = "
+            f"{sharded_length(stage, wanted, shards=shards)} for lengths={wanted}, as shard_clips "
+            f"does, so that {shards} devices hold the same number of whole steps and every frame "
+            f"has room; got x with shape {x.shape}"
         )
     lengths = item_lengths(lengths, leading, most)
     return _applied(stage, params, x, lengths, mesh, axis, batch_axis)
@@ -177,6 +179,12 @@ def shard_clips(
         return np.pad(held, widths)
 
     return jax.make_array_from_callback(tuple(shape), sharding, part), n
+
+
+def _longest(lengths: Any) -> int:
+    """The longest recording, as far as it is known."""
+    known = 0 if isinstance(lengths, jax.core.Tracer) else np.max(lengths, initial=0)
+    return int(known) if np.issubdtype(np.asarray(known).dtype, np.integer) else 0
 
 
 def _shards(mesh: Any, axis: str, *, name: str = "axis") -> int:

@@ -66,6 +66,11 @@ def test_a_shorter_clip_is_refused():
         exported.call(_x(1, 399))
 
 
+def test_a_number_of_samples_without_a_frame_is_refused():
+    with pytest.raises(ValueError, match="samples must be >= 400, of which"):
+        export(jaxspec.presets.get("kaldi_fbank"), {}, samples=399)
+
+
 def test_parameters_as_an_argument():
     frontend = jaxspec.presets.get("learnable_mel")
     params = jax.tree.map(lambda p: p + 0.1, frontend.init(jax.random.key(0)))

@@ -223,7 +223,7 @@ def test_rate_of_a_front_end_for_any(tmp_path, out):
     for stage in ("log_mel", FrontEnd(stages.STFT(n_fft=64), stages.Power())):
         report = run(tmp_path / "in", out, stage=stage)
         assert report.failed[0][0] == "b.wav"
-        assert "it has 16000 Hz and the first file 8000: state the sample" in report.failed[0][1]
+        assert "it has 16000 Hz and the first file 8000: give the sample" in report.failed[0][1]
         assert FeatureSet(out).keys == ("a.wav",)
         shutil.rmtree(out)
     assert run(tmp_path / "in", out, stage="log_mel", sample_rate=16000).failed == ()
@@ -322,6 +322,59 @@ def test_bad_manifests(tmp_path, out, name, text, said):
     assert not out.exists()
 
 
+def test_parts_close_beside_each_other_are_not_mixed_up(tmp_path, out):
+    """Names have all digits, however far from the start of a recording a part lies."""
+    write(tmp_path / "long.wav", 0.1 * noise(1002 * RATE))
+    manifest = tmp_path / "parts.csv"
+    starts = ("1000.001", "1000.004", "1000.0011")
+    rows = [f"long.wav,{start},0.25,{number}\n" for number, start in enumerate(starts)]
+    manifest.write_text("path,start,duration,label\n" + "".join(rows))
+    assert run(manifest, out).done == 3
+    features = FeatureSet(out)
+    assert features.keys == tuple(f"long.wav@{start}+0.25" for start in starts)
+    assert [element["label"] for element in features] == ["0", "1", "2"]
+
+
+def test_what_is_named_twice(clips, out, tmp_path):
+    manifest = tmp_path / "in" / "twice.csv"
+    manifest.write_text("path,label\na.wav,x\na.wav,x\n")
+    assert run([clips, manifest], out).done == 5  # in the folder, too, without columns
+    assert FeatureSet(out)[0]["label"] == "x"
+    manifest.write_text("path,label\na.wav,x\na.wav,y\n")
+    with pytest.raises(ValueError, match=r"a\.wav is listed twice, with columns that differ"):
+        run(manifest, tmp_path / "other")
+
+
+def test_nothing_is_passed_over(clips, tmp_path, monkeypatch):
+    """Links to nowhere are bad files, folders that cannot be read end the run."""
+    (clips / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    for number, given in enumerate((clips, f"{clips}/*.wav")):
+        report = run(given, tmp_path / f"out{number}")
+        assert report.failed == (("gone.wav", "cannot read it: No such file or directory"),)
+    if os.geteuid() == 0:  # who may read everything
+        scandir = os.scandir
+
+        def refuse(path):
+            if str(path).endswith("sub"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+    else:
+        (clips / "sub").chmod(0)
+    try:
+        with pytest.raises(ValueError, match=r"cannot read the folder .*sub: Permission denied"):
+            run(clips, tmp_path / "denied")
+    finally:
+        monkeypatch.undo()
+        (clips / "sub").chmod(0o755)
+
+
+def test_a_glob_does_not_go_in_circles(clips, out):
+    (clips / "sub" / "loop").symlink_to(clips, target_is_directory=True)
+    assert run(f"{clips}/**/*.wav", out).done == 5
+
+
 def test_inputs_that_are_not_there(tmp_path, out):
     (tmp_path / "empty").mkdir()
     for inputs, said in (
@@ -391,7 +444,7 @@ def test_a_file_that_a_manifest_only_lists(clips, out, tmp_path):
     assert [error for _, error in report.failed] == [
         "cannot read it: No such file or directory",
         "start must be < the 0.151375 s that the file holds, got start=9",
-        "it ends at 0.15 s, before the part to 5.00 s behind 0 s",
+        "it ends at 0.15 s, before the end of the part at 5.00 s",
         "cannot read it: Is a directory",
     ]
 
@@ -526,7 +579,8 @@ def test_other_inputs_are_refused(clips, out):
     with pytest.raises(ValueError, match=r"inputs is 5 clips there and 6 clips here"):
         run(clips, out)
     (clips / "a.wav").unlink()
-    with pytest.raises(ValueError, match=r"inputs is 5 clips of other names there and these here"):
+    said = r"inputs is 5 clips of other names, parts or columns there and these here"
+    with pytest.raises(ValueError, match=said):
         run(clips, out)
 
 
@@ -625,6 +679,9 @@ def test_damage_is_found(clips, out):
     path.write_bytes(held)
     with pytest.raises(ValueError, match=r"00001-of-00003.safetensors is damaged: its SHA-256 is"):
         FeatureSet(out).verify()
+    path.write_bytes(held[:-100])
+    with pytest.raises(ValueError, match=r"00001.* it is damaged: \d+ of \d+ bytes are there"):
+        FeatureSet(out)[2]
     path.unlink()
     with pytest.raises(ValueError, match=r"cannot read .*00001"):
         FeatureSet(out).verify()

@@ -238,8 +238,14 @@ def test_what_cannot_be_divided_is_refused():
         apply_sharded(LOG_MEL, {}, x, lengths=3000, mesh=both, batch_axis="data")
     with pytest.raises(ValueError, match="the same number of whole steps"):
         apply_sharded(LOG_MEL, {}, x[:3100], mesh=mesh)
-    with pytest.raises(ValueError, match="lengths must be >= 0 and <= 3199"):
+    with pytest.raises(ValueError, match=r"3200, shards=2\) = 3520 for lengths=3200"):
         apply_sharded(LOG_MEL, {}, x, lengths=3200, mesh=mesh)
+    with pytest.raises(ValueError, match="the same number of whole steps"):
+        jax.jit(lambda n: apply_sharded(LOG_MEL, {}, x[:3100], lengths=n, mesh=mesh))(3000)
+    with pytest.raises(ValueError, match="lengths must be >= 0 and <= 3199"):
+        apply_sharded(LOG_MEL, {}, x, lengths=-1, mesh=mesh)
+    with pytest.raises(TypeError, match="lengths must be integers"):
+        apply_sharded(LOG_MEL, {}, x, lengths=3000.0, mesh=mesh)
     with pytest.raises(TypeError, match="stage must be a stage"):
         apply_sharded(jnp.sin, {}, x, lengths=3000, mesh=mesh)
 

@@ -173,7 +173,7 @@ def agree(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         if where.startswith("clips"):
             where, there, here = "inputs", f"{held['clips']} clips", f"{config['clips']} clips"
             if there == here:
-                there, here = f"{there} of other names", "these"
+                there, here = f"{there} of other names, parts or columns", "these"
         raise ValueError(
             f"{folder} holds features of another run: {where} is {there} there and {here} here; "
             f"choose another folder"

@@ -95,8 +95,8 @@ def _read(clip: Clip, sample_rate: int, resample: bool, admit: Callable[[int], N
         rate, length = int(file.samplerate), int(file.frames)
         if rate != sample_rate and not resample:
             raise ValueError(
-                f"it has {rate} Hz and the first file {sample_rate}: state the sample rate that "
-                f"all are resampled to"
+                f"it has {rate} Hz and the first file {sample_rate}: give the sample rate that all "
+                f"are resampled to (--sample-rate)"
             )
         _refuse_cut(file, clip)
         if clip.start:
@@ -106,8 +106,8 @@ def _read(clip: Clip, sample_rate: int, resample: bool, admit: Callable[[int], N
             part = max(round(clip.duration * rate), 1)
             if part - wanted > _SLACK * rate:
                 raise ValueError(
-                    f"it ends at {length / rate:.2f} s, before the part to {part / rate:.2f} s "
-                    f"behind {clip.start:g} s"
+                    f"it ends at {length / rate:.2f} s, before the end of the part at "
+                    f"{clip.start + part / rate:.2f} s"
                 )
             wanted = min(part, wanted)
         admit(wanted if wanted < _UNKNOWN // 2 else 0)

@@ -188,6 +188,10 @@ class _Mapped:
         self._bytes = np.memmap(path, np.uint8, "r").view(np.ndarray)
         self._begin = 8 + int.from_bytes(self._bytes[:8].tobytes(), "little")
         self._header: Mapping[str, Any] = json.loads(self._bytes[8 : self._begin].tobytes())
+        ends = [held["data_offsets"][1] for key, held in self._header.items() if key[:2] != "__"]
+        wanted = self._begin + max(ends, default=0)
+        if len(self._bytes) < wanted:
+            raise ValueError(f"it is damaged: {len(self._bytes)} of {wanted} bytes are there")
 
     def __getitem__(self, key: str) -> np.ndarray:
         held = self._header[key]

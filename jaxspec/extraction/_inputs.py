@@ -9,10 +9,11 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxspec.audio import audio_files
+from jaxspec.audio import AUDIO_SUFFIXES
 
 __all__ = ["MANIFEST_SUFFIXES", "Clip", "clips_of", "digest"]
 
@@ -69,7 +70,14 @@ def clips_of(inputs: Sequence[str | os.PathLike[str]]) -> list[Clip]:
     for clip in found:
         path = clip.path.relative_to(shared) if shared else clip.path
         named = clip._replace(key=path.as_posix() + _part(clip))
-        unique.setdefault(named.key, named)
+        other = unique.setdefault(named.key, named)
+        if not other.columns:
+            unique[named.key] = named
+        elif named.columns and named.columns != other.columns:
+            raise ValueError(
+                f"{named.key} is listed twice, with columns that differ: {dict(other.columns)} and "
+                f"{dict(named.columns)}"
+            )
     return list(unique.values())
 
 
@@ -85,8 +93,13 @@ def digest(clips: Iterable[Clip]) -> str:
 def _part(clip: Clip) -> str:
     if not clip.start and clip.duration is None:
         return ""
-    length = "" if clip.duration is None else f"{clip.duration:g}"
-    return f"@{clip.start:g}+{length}"
+    length = "" if clip.duration is None else _exact(clip.duration)
+    return f"@{_exact(clip.start)}+{length}"
+
+
+def _exact(seconds: float) -> str:
+    """With all digits: parts that differ have other names."""
+    return repr(float(seconds)).removesuffix(".0")
 
 
 def _common(roots: list[Path]) -> Path | None:
@@ -100,9 +113,9 @@ def _expanded(given: str) -> tuple[Path, list[Clip]]:
     """The folder that holds an input, and its clips, which are not named yet."""
     path = Path(os.path.abspath(given))
     if path.is_dir():
-        files = audio_files(path)
+        files = _audio_in(path)
         if not files:
-            raise ValueError(f"{given} holds no audio files (of the suffixes of AUDIO_SUFFIXES)")
+            raise ValueError(f"{given} holds no audio files ({', '.join(AUDIO_SUFFIXES)})")
         return path, [Clip("", file) for file in files]
     if path.is_file():
         if path.suffix.lower() in MANIFEST_SUFFIXES:
@@ -110,13 +123,37 @@ def _expanded(given: str) -> tuple[Path, list[Clip]]:
         return path.parent, [Clip("", path)]
     if glob.has_magic(given):
         matched = sorted(Path(name) for name in glob.iglob(str(path), recursive=True))
-        files = [file for file in matched if file.is_file()]
+        # A link to nowhere is told as a bad file later on.
+        files = [file for file in matched if not file.is_dir() and not _in_circle(file.parent)]
         if not files:
             raise ValueError(f"no file matches {given}")
         fixed = path.parts[:-1]
         depth = next((i for i, part in enumerate(fixed) if glob.has_magic(part)), len(fixed))
         return Path(*fixed[:depth]), [Clip("", file) for file in files]
     raise ValueError(f"there is no file or folder {given}")
+
+
+def _audio_in(folder: Path) -> list[Path]:
+    """`jaxspec.audio.audio_files`, but with links to nowhere, and no folder is passed over."""
+
+    def refuse(error: OSError) -> None:
+        raise ValueError(f"cannot read the folder {error.filename}: {error.strerror}")
+
+    return sorted(
+        Path(root, name)
+        for root, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if Path(name).suffix.lower() in AUDIO_SUFFIXES
+    )
+
+
+@lru_cache(maxsize=4096)
+def _in_circle(folder: Path) -> bool:
+    """Whether a path leads through a link to a folder that it has passed before."""
+    return any(
+        part.is_symlink() and part.parent.resolve().is_relative_to(part.resolve())
+        for part in (folder, *folder.parents)
+    )
 
 
 def _listed(manifest: Path) -> list[Clip]:
