@@ -30,17 +30,10 @@ def room(parts: Any, n: Any, stride: int = 1) -> Any:
         if isinstance(part, Branches):
             for branch in part.stage.branches:
                 need = np.maximum(need, room(parts_of(branch), n, stride))
-        n = _length(part, n)
+        n = part.length(n)
         stride *= part.stride
         need = np.maximum(need, n * stride)
     return need
-
-
-def _length(part: Any, n: Any) -> Any:
-    """How many outputs a part has for ``n`` inputs."""
-    if isinstance(part, Past):
-        return n
-    return (part.chain if isinstance(part, Segment) else part.stage).length(n)
 
 
 @lru_cache(maxsize=256)
@@ -70,9 +63,9 @@ class Shard:
         pairs = [(i, i + by) for i in range(self.count) if 0 <= i + by < self.count]
         return jax.tree.map(lambda leaf: jax.lax.ppermute(leaf, self.axis, pairs), tree)
 
-    def only_first(self, x: jax.Array, length: jax.Array, axis: int, value: float = 0.0) -> Any:
+    def only_first(self, x: jax.Array, length: jax.Array, axis: int) -> jax.Array:
         """Of this part, what lies in the first ``length`` positions of the whole."""
-        return only_first(x, length - self.index * x.shape[axis], axis=axis, value=value)
+        return only_first(x, length - self.index * x.shape[axis], axis=axis)
 
     def beside(self, x: jax.Array, width: int, axis: int, *, by: int) -> jax.Array:
         """The ``width`` positions before this part (``by=1``) or behind it (``by=-1``)."""
@@ -120,7 +113,7 @@ def _through(
             own = params.get(part.keys[0], {}) if part.keys else params
             each = [_through(b, p, x, length, shard)[0] for _, b, p in part.stage.each(own)]
             x = jnp.concatenate(each, axis=-1)
-        length = _length(part, length)
+        length = part.length(length)
     return x, length
 
 

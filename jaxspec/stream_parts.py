@@ -79,6 +79,10 @@ class Segment:
     def _out_axis(self) -> int:
         return axis_of(self.chain.stages[-1].gives)
 
+    def length(self, n: Any) -> Any:
+        """How many outputs there are for ``n`` inputs."""
+        return self.chain.length(n)
+
     def room(self, size: int) -> int:
         """The most outputs that so many inputs can lead to."""
         return -(-size // self.stride)
@@ -195,6 +199,10 @@ class Past:
     stride = 1
     delay = 0
 
+    def length(self, n: Any) -> Any:
+        """As many outputs as inputs."""
+        return n
+
     def room(self, size: int) -> int:
         """As many outputs as inputs."""
         return size
@@ -264,6 +272,10 @@ class Branches:
     def _waiting(self) -> list[int]:
         """How many outputs of each branch may have to wait for the others."""
         return [-(-(self.delay - delay_of(parts)) // self.stride) for parts in self._each]
+
+    def length(self, n: Any) -> Any:
+        """How many outputs there are for ``n`` inputs."""
+        return self.stage.length(n)
 
     def room(self, size: int) -> int:
         """The most outputs that so many inputs can lead to."""
